@@ -1,0 +1,1 @@
+"""Trains one shared encoder with a head per task, from a YAML file to a checkpoint folder."""

@@ -1,0 +1,282 @@
+"""Configuration → objects: the only code that sees both."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from training.balancing import build_scalarizer
+from training.batches import ExampleStream
+from training.checkpoint import (
+    CONFIG_FILE,
+    ENCODER_FOLDER,
+    MODEL_FILE,
+    STATE_FILE,
+    TOKENIZER_FILE,
+    RunFolder,
+    read_metrics,
+    resolve_checkpoint,
+    write_metrics,
+)
+from training.config import Config, TaskConfig, dump_config, load_config
+from training.data import EncodedExamples, Examples, encode_examples, load_examples, split_for_selection
+from training.encoder import SharedEncoder, build_encoder, load_encoder, load_tokenizer_json
+from training.errors import CheckpointError, ConfigError
+from training.heads import BiEncoderHead, PooledHead, build_body, combined_size
+from training.model import HeadSpec, MultitaskModel
+from training.optimization import build_optimizer, build_schedule
+from training.samplers import EveryTaskSampler, Sampler, build_sampler
+from training.selection import EarlyStopping
+from training.tasks import Task
+from training.tokenization import build_tokenizer
+from training.trainer import Evaluation, LoopSettings, Trainer
+
+EVALUATION_BATCH_SIZE = 64
+EVALUATIONS_A_RUN = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedModel:
+    """A checkpoint in memory: what evaluation and export start from.
+
+    Attributes:
+        config: The run's.
+        model: In evaluation mode, on the CPU.
+        tasks: By name.
+        tokenizer: As in training.
+        metrics: ``metrics.json``.
+        checkpoint: Its folder.
+    """
+
+    config: Config
+    model: MultitaskModel
+    tasks: dict[str, Task]
+    tokenizer: Tokenizer
+    metrics: dict[str, Any]
+    checkpoint: Path
+
+
+def build_task(name: str, config: TaskConfig) -> Task:
+    """A task without its data and head."""
+    return Task(
+        name=name,
+        kind=config.kind,
+        text_columns=config.text if isinstance(config.text, tuple) else (config.text,),
+        label_column=config.label,
+        labels=getattr(config, "labels", None),
+        bi_encoder=getattr(config, "pair", None) == "bi_encoder",
+        weight=config.weight,
+    )
+
+
+def build_tasks(config: Config) -> dict[str, Task]:
+    """All tasks, in the order of the file."""
+    return {name: build_task(name, task) for name, task in config.tasks.items()}
+
+
+def build_head(config: TaskConfig, task: Task, *, hidden_size: int, pooling: str) -> HeadSpec:
+    """A task's untrained head."""
+    combine = combine_of(config) if task.bi_encoder else None
+    body = build_body(
+        combined_size(combine, hidden_size) if combine else hidden_size,
+        task.num_outputs,
+        hidden=getattr(config.head, "hidden", ()),
+        dropout=config.head.dropout,
+        value_range=getattr(config, "range", None),
+    )
+    head = BiEncoderHead(combine, body) if combine else PooledHead(body)
+    return HeadSpec(head=head, pooling=config.pooling or pooling)
+
+
+def combine_of(config: TaskConfig) -> str:
+    """How a bi-encoded pair's vectors are joined."""
+    return getattr(config, "combine", None) or "diff_product"
+
+
+def build_model(config: Config, encoder: SharedEncoder) -> MultitaskModel:
+    """The encoder with an untrained head per task."""
+    heads = {
+        name: build_head(
+            task_config,
+            build_task(name, task_config),
+            hidden_size=encoder.hidden_size,
+            pooling=config.encoder.pooling,
+        )
+        for name, task_config in config.tasks.items()
+    }
+    return MultitaskModel(encoder, heads, train_encoder=config.encoder.train == "full")
+
+
+def load_model(path: Path) -> TrainedModel:
+    """Load a checkpoint folder, or a run's best one.
+
+    Raises:
+        CheckpointError: If there is none, or it is damaged.
+    """
+    checkpoint = resolve_checkpoint(path)
+    try:
+        config = load_saved_config(checkpoint / CONFIG_FILE)
+        model = build_model(config, build_encoder(checkpoint / ENCODER_FOLDER))
+        model.load_state_dict(load_file(checkpoint / MODEL_FILE))
+        tokenizer_json = (checkpoint / TOKENIZER_FILE).read_text(encoding="utf-8")
+        metrics = read_metrics(checkpoint)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{checkpoint} is damaged: {error}") from error
+    return TrainedModel(
+        config=config,
+        model=model.eval(),
+        tasks=build_tasks(config),
+        tokenizer=build_tokenizer(tokenizer_json, config.encoder.max_length),
+        metrics=metrics,
+        checkpoint=checkpoint,
+    )
+
+
+def load_saved_config(file: Path) -> Config:
+    """Read a checkpoint's configuration: valid when it was written, though its data may have moved since."""
+    import yaml
+
+    try:
+        return Config.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is damaged: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A trainer with what its checkpoints need."""
+
+    trainer: Trainer
+    config: Config
+    tokenizer: Tokenizer
+    folder: RunFolder
+    dev: dict[str, Examples]
+
+    def write_checkpoint(self, trainer: Trainer, evaluation: Evaluation) -> None:
+        """Save model and state under ``checkpoints/``."""
+
+        def write(folder: Path) -> None:
+            save_file({k: v.contiguous() for k, v in trainer.model.state_dict().items()}, folder / MODEL_FILE)
+            (folder / CONFIG_FILE).write_text(dump_config(self.config), encoding="utf-8")
+            trainer.model.encoder.config.save_pretrained(folder / ENCODER_FOLDER)
+            (folder / TOKENIZER_FILE).parent.mkdir()
+            self.tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
+            write_metrics(folder, {"step": evaluation.step, "score": evaluation.score,
+                                   "selection": evaluation.metrics})  # fmt: skip
+            trainer.save_state(folder / STATE_FILE)
+
+        self.folder.save(trainer.step, write, is_best=evaluation.is_best)
+
+    def resume(self) -> None:
+        """Continue from the last checkpoint, if there is one."""
+        index = self.folder.index
+        if index is None:
+            return
+        checkpoint = self.folder.folder(index.last)
+        try:
+            self.trainer.model.load_state_dict(load_file(checkpoint / MODEL_FILE))
+            self.trainer.load_state(checkpoint / STATE_FILE)
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            raise CheckpointError(f"{checkpoint} cannot be resumed from: {error}") from error
+
+
+def build_run(config: Config, folder: RunFolder) -> Run:
+    """Load data and weights and build the trainer.
+
+    Raises:
+        TrainingError: For anything in data or weights that the user can correct.
+    """
+    tasks = build_tasks(config)
+    examples = {name: load_examples(tasks[name], task.data.train) for name, task in config.tasks.items()}
+    dev = {name: load_examples(tasks[name], task.data.dev) for name, task in config.tasks.items()}
+    tokenizer = build_tokenizer(load_tokenizer_json(config.encoder.model), config.encoder.max_length)
+    train, selection = _split(config, tasks, examples, tokenizer)
+
+    torch.manual_seed(config.seed)
+    encoder = load_encoder(config.encoder.model)
+    _check_max_length(config, encoder)
+    model = build_model(config, encoder)
+    accelerator = Accelerator(
+        mixed_precision=config.training.mixed_precision,
+        gradient_accumulation_steps=config.training.gradient_accumulation,
+    )
+    settings = _loop_settings(config, train)
+    optimizer = build_optimizer(
+        model,
+        learning_rate=config.training.learning_rate,
+        encoder_learning_rate=config.training.encoder_learning_rate,
+        weight_decay=config.training.weight_decay,
+    )
+    schedule = build_schedule(
+        optimizer, name=config.training.schedule, steps=settings.steps, warmup=config.training.warmup
+    )
+    trainer = Trainer(
+        model=model.to(accelerator.device),
+        tasks=tasks,
+        train=train,
+        selection=selection,
+        streams={
+            name: ExampleStream(name, data.lengths, batch_size=config.training.batch_size, seed=config.seed)
+            for name, data in train.items()
+        },
+        sampler=_build_sampler(config, train),
+        scalarizer=build_scalarizer([task.weight for task in tasks.values()]).to(accelerator.device),
+        optimizer=accelerator.prepare_optimizer(optimizer),
+        schedule=schedule,
+        accelerator=accelerator,
+        stopping=EarlyStopping(config.selection.patience),
+        settings=settings,
+    )
+    return Run(trainer=trainer, config=config, tokenizer=tokenizer, folder=folder, dev=dev)
+
+
+def _split(
+    config: Config, tasks: Mapping[str, Task], examples: Mapping[str, Examples], tokenizer: Tokenizer
+) -> tuple[dict[str, EncodedExamples], dict[str, EncodedExamples]]:
+    train, selection = {}, {}
+    for name, rows in examples.items():
+        kept, aside = split_for_selection(
+            rows, fraction=config.selection.fraction, max_rows=config.selection.max_rows, seed=config.seed
+        )
+        train[name] = encode_examples(tasks[name], kept, tokenizer)
+        selection[name] = encode_examples(tasks[name], aside, tokenizer)
+    return train, selection
+
+
+def _check_max_length(config: Config, encoder: SharedEncoder) -> None:
+    limit = getattr(encoder.config, "max_position_embeddings", None)
+    if limit is not None and config.encoder.max_length > limit:
+        raise ConfigError(
+            config.name, [f"encoder.max_length: {config.encoder.max_length}, but the encoder has {limit} positions"]
+        )
+
+
+def _build_sampler(config: Config, train: Mapping[str, EncodedExamples]) -> Sampler:
+    if config.training.batches == "metabatch":
+        return EveryTaskSampler(list(train))
+    sampling = config.training.sampling
+    sizes = {name: len(data) for name, data in train.items()}
+    return build_sampler(sampling.name, sizes, temperature=sampling.T, seed=config.seed)
+
+
+def _loop_settings(config: Config, train: Mapping[str, EncodedExamples]) -> LoopSettings:
+    training = config.training
+    batches_a_step = training.gradient_accumulation * (len(train) if training.batches == "metabatch" else 1)
+    examples_a_run = training.epochs * sum(map(len, train.values()))
+    steps = training.steps or max(1, round(examples_a_run / (training.batch_size * batches_a_step)))
+    return LoopSettings(
+        steps=steps,
+        gradient_accumulation=training.gradient_accumulation,
+        max_grad_norm=training.max_grad_norm,
+        evaluate_every=training.evaluate_every or max(1, steps // EVALUATIONS_A_RUN),
+        batch_size=EVALUATION_BATCH_SIZE,
+        score=config.joint_score,
+    )
+
+
+__all__ = ["Run", "TrainedModel", "build_run", "load_config", "load_model"]

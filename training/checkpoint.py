@@ -1,0 +1,167 @@
+"""Run folders and checkpoints, safe against a kill at any moment.
+
+    runs/NAME/
+      config.yaml
+      checkpoints/
+        index.json              {"best": "step-000200", "last": "step-000300", "finished": false}
+        step-000300/
+          model.safetensors     encoder and heads
+          config.yaml           the run's configuration, complete
+          encoder/config.json   the backbone's configuration
+          tokenizer/tokenizer.json
+          metrics.json
+          state/training.pt     optimizer, schedule, sampler, streams, random generators
+
+A checkpoint is written under a staging name and renamed; the index is replaced last. A kill before that leaves
+the previous checkpoints, a kill after it the new one.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from training.errors import CheckpointError
+
+MODEL_FILE = "model.safetensors"
+CONFIG_FILE = "config.yaml"
+ENCODER_FOLDER = "encoder"
+TOKENIZER_FILE = "tokenizer/tokenizer.json"
+METRICS_FILE = "metrics.json"
+STATE_FILE = "state/training.pt"
+STAGING_PREFIX = ".staging-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """Which checkpoints of a run count."""
+
+    best: str
+    last: str
+    finished: bool = False
+
+
+class RunFolder:
+    """A training run's folder.
+
+    Args:
+        path: Created on the first write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._checkpoints = path / "checkpoints"
+        self._index_file = self._checkpoints / "index.json"
+
+    @property
+    def index(self) -> Index | None:
+        """The checkpoints that count, or None before the first one.
+
+        Raises:
+            CheckpointError: If the index was tampered with.
+        """
+        if not self._index_file.is_file():
+            return None
+        try:
+            return Index(**json.loads(self._index_file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"{self._index_file} is damaged: {error}") from error
+
+    def folder(self, name: str) -> Path:
+        """Where a checkpoint of that name is."""
+        return self._checkpoints / name
+
+    def start(self, config_text: str, *, resume: bool) -> None:
+        """Claim the folder for a run.
+
+        Raises:
+            CheckpointError: If it holds a run and ``resume`` is off, or the run of another configuration.
+        """
+        config_file = self.path / CONFIG_FILE
+        if config_file.is_file():
+            if not resume:
+                raise CheckpointError(
+                    f"{self.path} already holds a run. Add --resume to continue it, or choose another --output."
+                )
+            if config_file.read_text(encoding="utf-8") != config_text:
+                raise CheckpointError(
+                    f"{self.path} was started with another configuration ({config_file}). Resuming needs the same "
+                    "one; choose another --output for a changed one."
+                )
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise CheckpointError(f"{self.path} exists and is no run. Choose another --output.")
+        self._checkpoints.mkdir(parents=True, exist_ok=True)
+        for leftover in self._checkpoints.glob(f"{STAGING_PREFIX}*"):
+            shutil.rmtree(leftover)
+        write_text_atomically(config_file, config_text)
+
+    def save(self, step: int, write: Callable[[Path], None], *, is_best: bool) -> None:
+        """Add a checkpoint and drop those that are neither best nor last.
+
+        Args:
+            step: Optimizer steps done.
+            write: Fills the folder it is given.
+            is_best: Whether its joint score is the best so far.
+        """
+        name = f"step-{step:06d}"
+        staging = self._checkpoints / f"{STAGING_PREFIX}{name}"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        write(staging)
+        if self.folder(name).exists():  # written before a kill that came ahead of the index
+            shutil.rmtree(self.folder(name))
+        staging.rename(self.folder(name))
+        before = self.index
+        index = Index(best=name if is_best or before is None else before.best, last=name)
+        self._write_index(index)
+        for folder in self._checkpoints.glob("step-*"):
+            if folder.name not in (index.best, index.last):
+                shutil.rmtree(folder)
+
+    def finish(self) -> None:
+        """Mark the run as complete: resuming it does nothing more."""
+        index = self.index
+        if index is not None:
+            self._write_index(Index(best=index.best, last=index.last, finished=True))
+
+    def _write_index(self, index: Index) -> None:
+        write_text_atomically(self._index_file, json.dumps(asdict(index), indent=2) + "\n")
+
+
+def resolve_checkpoint(path: Path) -> Path:
+    """The checkpoint folder meant by ``path``: itself, or a run's best.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    if (path / MODEL_FILE).is_file():
+        return path
+    index = RunFolder(path).index
+    if index is None:
+        raise CheckpointError(f"{path} is neither a checkpoint ({MODEL_FILE}) nor a run with one")
+    return RunFolder(path).folder(index.best)
+
+
+def read_metrics(checkpoint: Path) -> dict[str, Any]:
+    """``metrics.json`` of a checkpoint: ``step``, ``selection`` and, once evaluated, ``dev``."""
+    metrics: dict[str, Any] = json.loads((checkpoint / METRICS_FILE).read_text(encoding="utf-8"))
+    return metrics
+
+
+def write_metrics(checkpoint: Path, metrics: Mapping[str, Any]) -> None:
+    """Replace ``metrics.json`` of a checkpoint."""
+    write_text_atomically(checkpoint / METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write beside ``path`` and rename: readers see the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f"{STAGING_PREFIX}{path.name}")
+    with staging.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    staging.replace(path)

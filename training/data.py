@@ -1,0 +1,166 @@
+"""A task's rows: read by `datasets`, checked, tokenised. Faults name the file and the row."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from training.config import DATA_SUFFIXES, HubSplit
+from training.errors import DataError
+from training.tasks import Task
+from training.tokenization import TokenSequence, encode_texts
+
+MAX_FAULTS_SHOWN = 5
+
+Text = str | tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """Checked rows of one task.
+
+    Attributes:
+        texts: One text or a pair an example.
+        labels: Label indices, or values. Shape ``(num_examples,)``, float64.
+    """
+
+    texts: list[Text]
+    labels: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "Examples":
+        """The examples at ``indices``, in that order."""
+        chosen = [int(index) for index in indices]
+        return Examples(texts=[self.texts[index] for index in chosen], labels=self.labels[chosen])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedExamples:
+    """Tokenised examples of one task.
+
+    Attributes:
+        sequences: ``Task.sequences_per_example`` sequences an example.
+        labels: Shape ``(num_examples,)``.
+    """
+
+    sequences: list[tuple[TokenSequence, ...]]
+    labels: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each example's longest sequence. Shape ``(num_examples,)``."""
+        return np.array([max(len(s.input_ids) for s in example) for example in self.sequences])
+
+
+def load_examples(task: Task, source: str | HubSplit) -> Examples:
+    """Read and check one split of a task.
+
+    Raises:
+        DataError: If the source cannot be read, is empty, lacks a column, or has rows that do not fit.
+    """
+    rows = _read(source)
+    origin = source if isinstance(source, str) else f"{source.hub}[{source.split}]"
+    wanted = [*task.text_columns, task.label_column]
+    missing = [column for column in wanted if column not in rows.column_names]
+    if missing:
+        raise DataError(
+            f"{origin}: task {task.name!r} reads column {', '.join(missing)}, but the columns are "
+            f"{', '.join(rows.column_names)}"
+        )
+    if len(rows) == 0:
+        raise DataError(f"{origin}: task {task.name!r} has no rows")
+    return _check(task, origin, [rows[column] for column in wanted])
+
+
+def split_for_selection(examples: Examples, *, fraction: float, max_rows: int, seed: int) -> tuple[Examples, Examples]:
+    """Set rows aside for choosing the best checkpoint.
+
+    Returns:
+        The rows to train on, and the rows set aside (at least one, at most ``max_rows``).
+
+    Raises:
+        DataError: If there are fewer than two rows.
+    """
+    if len(examples) < 2:
+        raise DataError("train needs at least two rows: one to learn from and one to choose the checkpoint by")
+    size = max(1, min(round(len(examples) * fraction), max_rows, len(examples) - 1))
+    order = np.random.default_rng(seed).permutation(len(examples))
+    return examples.take(np.sort(order[size:])), examples.take(np.sort(order[:size]))
+
+
+def encode_examples(task: Task, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
+    """Tokenise: a text or cross-encoded pair as one sequence, a bi-encoded pair as two."""
+    columns: list[Any] = list(zip(*examples.texts, strict=True)) if task.bi_encoder else [examples.texts]
+    encoded = [encode_texts(tokenizer, column) for column in columns]
+    return EncodedExamples(sequences=list(zip(*encoded, strict=True)), labels=examples.labels)
+
+
+def _read(source: str | HubSplit) -> Any:  # noqa: ANN401 - datasets is untyped
+    datasets.disable_progress_bars()
+    try:
+        if isinstance(source, HubSplit):
+            return datasets.load_dataset(source.hub, source.config, split=source.split)
+        loader = DATA_SUFFIXES[Path(source).suffix]
+        if Path(source).stat().st_size == 0:
+            raise DataError(f"{source} is empty")
+        return datasets.load_dataset(loader, data_files=source, split="train")
+    except DataError:
+        raise
+    except Exception as error:  # datasets wraps readers' errors of many types in its own
+        where = source if isinstance(source, str) else source.hub
+        raise DataError(f"{where} cannot be read: {error.__cause__ or error}") from error
+
+
+def _check(task: Task, origin: str, columns: list[Iterable[Any]]) -> Examples:
+    texts: list[Text] = []
+    labels: list[float] = []
+    faults: list[str] = []
+    index = {label: number for number, label in enumerate(task.labels or ())}
+    for row, (*parts, label) in enumerate(zip(*columns, strict=True), 1):
+        fault = next((_text_fault(name, text) for name, text in zip(task.text_columns, parts, strict=True)
+                      if _text_fault(name, text)), None) or _label_fault(task, label, index)  # fmt: skip
+        if fault:
+            faults.append(f"row {row}: {fault}")
+            continue
+        texts.append(parts[0] if len(parts) == 1 else (parts[0], parts[1]))
+        labels.append(index[_label_name(label)] if task.labels else float(label))
+    if faults:
+        more = f" (and {len(faults) - MAX_FAULTS_SHOWN} rows more)" if len(faults) > MAX_FAULTS_SHOWN else ""
+        raise DataError(f"{origin}, task {task.name!r}: " + "; ".join(faults[:MAX_FAULTS_SHOWN]) + more)
+    return Examples(texts=texts, labels=np.array(labels, dtype=np.float64))
+
+
+def _text_fault(column: str, text: object) -> str | None:
+    if not isinstance(text, str):
+        return f"{column} should be text, found {text!r}"
+    return None if text.strip() else f"{column} is empty"
+
+
+def _label_fault(task: Task, label: object, index: dict[str, int]) -> str | None:
+    column = task.label_column
+    if label is None or (isinstance(label, float) and math.isnan(label)):
+        return f"{column} is missing (null or NaN)"
+    if task.labels:
+        known = ", ".join(task.labels)
+        return None if _label_name(label) in index else f"{column} {label!r} is none of {known}"
+    try:
+        value = float(str(label))
+    except ValueError:
+        return f"{column} should be a number, found {label!r}"
+    return None if math.isfinite(value) else f"{column} should be finite, found {label!r}"
+
+
+def _label_name(label: object) -> str:
+    """Labels are compared as text; a whole float (CSV columns with gaps give such) is its integer."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
