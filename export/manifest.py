@@ -18,6 +18,8 @@ Errors:
 
 import hashlib
 import json
+import math
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Self
@@ -139,7 +141,7 @@ class EncoderGraph(_Entry):
 
     file: str
     tolerance: float = Field(gt=0)
-    """Largest absolute difference to the torch model that verification and the golden check accept."""
+    """Largest ``deviation`` from the torch model that verification and the golden check accept."""
 
 
 class EncoderEntry(_Entry):
@@ -326,6 +328,22 @@ def read_golden(bundle: Path) -> list[GoldenExample]:
         except ValidationError as error:
             raise BundleFileError(f"{GOLDEN_FILE} line {number}: {describe_faults(error)}") from error
     return examples
+
+
+def deviation(found: Sequence[float], expected: Sequence[float]) -> float:
+    """Largest difference between two vectors: absolute where the expected number is below 1, relative above.
+
+    One tolerance then fits logits, probabilities and a value between 0 and 5 or 0 and 1000.
+
+    Args:
+        found: Numbers of the graph.
+        expected: Numbers of the torch model, as many.
+
+    Returns:
+        Not a number if any number is not: compare with ``not deviation <= tolerance``.
+    """
+    gaps = [abs(f - e) / max(1.0, abs(e)) for f, e in zip(found, expected, strict=True)]
+    return math.nan if any(map(math.isnan, gaps)) else max(gaps, default=0.0)
 
 
 def hash_file(path: Path) -> FileEntry:
