@@ -9,7 +9,7 @@ from export.encoder import check_packable, encoder_inputs, export_encoder
 from export.errors import ExportError
 from export.fingerprint import fingerprint
 from export.golden import golden_examples, sample_dev
-from export.heads import describe_head, export_head
+from export.heads import describe_head, export_heads
 from export.manifest import (
     GOLDEN_FILE,
     MANIFEST_FILE,
@@ -86,9 +86,9 @@ def _write(trained: TrainedModel, folder: Path, *, version: str, name: str, repo
     encoder = _encoder_entry(trained, tokenizer_json)
     report("exporting the encoder")
     export_encoder(trained.model.encoder, folder / ENCODER_FILE, encoder.poolings, encoder.position_offset)
-    for task, head in trained.model.heads.items():
-        report(f"exporting the head of {task}")
-        export_head(head, folder / _head_file(task), hidden_size=encoder.hidden_size)
+    report("exporting the heads")
+    files = {task: folder / _head_file(task) for task in trained.tasks}
+    export_heads(dict(trained.model.heads.items()), files, hidden_size=encoder.hidden_size)
     report("comparing the graphs with the torch model")
     samples = sample_dev(trained)
     parity = _check(trained, samples, encoder, folder)

@@ -1,0 +1,42 @@
+"""Fixtures shared by all tests: the tiny run and bundle, made once a session."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "1")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    import torch
+
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformers folder with a tiny random BERT."""
+    from tests.support.tiny import write_tiny_encoder
+
+    return write_tiny_encoder(tmp_path_factory.mktemp("weights") / "encoder")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    """A finished training run of the tiny encoder."""
+    from tests.support.tiny import train_tiny_run
+
+    return train_tiny_run(tmp_path_factory.mktemp("tiny"), encoder=tiny_encoder)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
+    """An exported bundle of the tiny run. Copy it before changing it."""
+    from export.bundle import export_bundle
+
+    bundle = tmp_path_factory.mktemp("bundles") / "tiny"
+    export_bundle(tiny_run, bundle, version="1")
+    return bundle
