@@ -1,0 +1,228 @@
+"""The one queue in front of the encoder, and the task that empties it.
+
+The event loop owns queue and futures; the encoder runs in one thread. While a batch computes, the next one
+is handed over early only if it is full: the encoder then never waits for the loop. A part-filled batch is
+not handed over early: it would shut out the requests that are about to arrive, and go no sooner.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from service.batching import BatchingPolicy, QueueEntry, select_batch
+from service.cost import CostModel
+from service.encoding import Encoding
+from service.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    NotReady,
+    Overloaded,
+    RequestTooLarge,
+    ServiceError,
+)
+from service.tokenization import TokenizedInput
+
+logger = logging.getLogger("bentoml.encodeonce")
+
+MAX_BATCHES_IN_FLIGHT = 2
+"""One that computes, one prefetched behind it."""
+
+Encode: TypeAlias = Callable[[Sequence[TokenizedInput]], list[Encoding]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Computed:
+    """What the encoder thread hands back to the loop."""
+
+    entries: list[QueueEntry]
+    results: list[Encoding | ServiceError]
+
+
+class Batcher:
+    """Bounded queue → batches → futures."""
+
+    def __init__(
+        self,
+        encode: Encode,
+        *,
+        policy: BatchingPolicy,
+        cost: CostModel,
+        row_len: int,
+        on_encoded: Callable[[QueueEntry, Encoding], None] = lambda _entry, _encoding: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Set up a stopped batcher.
+
+        Args:
+            encode: Encodes a batch, in the batcher's thread.
+            policy: The limits.
+            cost: Predicts seconds, for deadlines and ``Retry-After``.
+            row_len: Usual row length, for ``Retry-After``.
+            on_encoded: Told every result on the event loop, also one that nobody waits for any more.
+            clock: Monotonic seconds.
+        """
+        self._encode = encode
+        self._policy = policy
+        self._cost = cost
+        self._row_len = row_len
+        self._on_encoded = on_encoded
+        self._clock = clock
+        # A dict as an ordered set: arrival order, and a cancelled entry leaves at once, wherever it stands.
+        self._queue: dict[QueueEntry, None] = {}
+        self._queue_tokens = 0
+        self._in_flight = 0
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def queue_len(self) -> int:
+        """Sequences that wait."""
+        return len(self._queue)
+
+    @property
+    def queue_tokens(self) -> int:
+        """Tokens that wait."""
+        return self._queue_tokens
+
+    def start(self) -> None:
+        """Begin to empty the queue."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="batcher")
+
+    async def close(self) -> None:
+        """Refuse what still waits, and let a running batch end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for entry in list(self._queue):
+            self._remove(entry)
+            _resolve(entry, NotReady("The service is shutting down."))
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+
+    def submit(self, keyed: Sequence[tuple[bytes, TokenizedInput]], *, deadline_s: float) -> list[QueueEntry]:
+        """Queue the sequences of one request: all of them, or none.
+
+        Args:
+            keyed: Sequences with their cache keys.
+            deadline_s: When the caller gives up, on the batcher's clock.
+
+        Raises:
+            RequestTooLarge: If they could never fit the queue.
+            Overloaded: If they do not fit it now.
+        """
+        self._admit(sum(sequence.num_tokens for _, sequence in keyed))
+        now_s = self._clock()
+        loop = asyncio.get_running_loop()
+        entries = []
+        for key, sequence in keyed:
+            entry = QueueEntry(
+                sequence=sequence,
+                key=key,
+                arrived_s=now_s,
+                deadline_s=deadline_s,
+                future=loop.create_future(),
+            )
+            entry.future.add_done_callback(partial(self._remove_done, entry))
+            self._queue[entry] = None
+            self._queue_tokens += entry.num_tokens
+            entries.append(entry)
+        self._wake.set()
+        return entries
+
+    def _admit(self, num_tokens: int) -> None:
+        limit = self._policy.max_queue_tokens
+        if num_tokens > limit:
+            raise RequestTooLarge(
+                f"The request has {num_tokens} tokens to encode; at most {limit} may wait. Split it."
+            )
+        excess = self._queue_tokens + num_tokens - limit
+        if excess > 0:
+            wait_s = self._cost.backlog_s(
+                excess, max_batch_tokens=self._policy.max_batch_tokens, row_len=self._row_len
+            )
+            raise Overloaded(
+                f"{self._queue_tokens} of {limit} tokens wait already; the request adds {num_tokens}.",
+                retry_after_s=wait_s,
+            )
+
+    def _remove(self, entry: QueueEntry) -> None:
+        if entry in self._queue:
+            del self._queue[entry]
+            self._queue_tokens -= entry.num_tokens
+
+    def _remove_done(self, entry: QueueEntry, _future: asyncio.Future[Encoding]) -> None:
+        self._remove(entry)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._is_due():
+                self._dispatch()
+
+    def _is_due(self) -> bool:
+        if not self._queue or self._in_flight >= MAX_BATCHES_IN_FLIGHT:
+            return False
+        return self._in_flight == 0 or self._queue_tokens >= self._policy.max_batch_tokens
+
+    def _dispatch(self) -> None:
+        """Take the next batch out of the queue. The oldest entry always leaves, so this makes progress."""
+        selection = select_batch(self._queue, self._clock(), self._policy, self._cost)
+        for entry in (*selection.batch, *selection.expired, *selection.cancelled):
+            self._remove(entry)
+        for entry in selection.expired:
+            _resolve(entry, DeadlineExceeded("The deadline passed while the request waited for the encoder."))
+        if selection.batch:
+            self._in_flight += 1
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(self._thread, self._compute, selection.batch).add_done_callback(
+                self._deliver
+            )
+
+    def _compute(self, batch: list[QueueEntry]) -> _Computed:
+        """In the encoder's thread. Whoever left since the selection is not computed either."""
+        entries = [entry for entry in batch if not entry.future.cancelled()]
+        started_s = self._clock()
+        results = self._encode_all(entries) if entries else []
+        finished_s = self._clock()
+        for entry in entries:
+            entry.started_s, entry.finished_s = started_s, finished_s
+        return _Computed(entries=entries, results=results)
+
+    def _encode_all(self, entries: list[QueueEntry]) -> list[Encoding | ServiceError]:
+        """One batch; if it fails, each entry once alone, so that only the bad one fails."""
+        try:
+            return list(self._encode([entry.sequence for entry in entries]))
+        except Exception as error:
+            if len(entries) == 1:
+                logger.exception("The encoder failed on a sequence of %d tokens", entries[0].num_tokens)
+                failure = InferenceFailed("The encoder failed on an input of this request.")
+                failure.__cause__ = error
+                return [failure]
+            logger.warning("A batch of %d sequences failed (%s); running each alone", len(entries), error)
+            return [result for entry in entries for result in self._encode_all([entry])]
+
+    def _deliver(self, done: asyncio.Future[_Computed]) -> None:
+        self._in_flight -= 1
+        self._wake.set()
+        if done.cancelled():  # the loop is closing
+            return
+        computed = done.result()
+        for entry, result in zip(computed.entries, computed.results, strict=True):
+            if not isinstance(result, ServiceError):
+                self._on_encoded(entry, result)
+            _resolve(entry, result)
+
+
+def _resolve(entry: QueueEntry, result: Encoding | ServiceError) -> None:
+    if entry.future.done():
+        return
+    if isinstance(result, ServiceError):
+        entry.future.set_exception(result)
+    else:
+        entry.future.set_result(result)

@@ -1,0 +1,93 @@
+"""Which waiting sequences form the next encoder batch. Pure: no clock, no loop, no lock.
+
+First in, first out, up to a token budget. Three rules bound every wait:
+
+1. the oldest entry always goes, also when it alone exceeds the budget: nothing is set aside for good;
+2. an entry that does not fit the rest of the budget is passed over, so that shorter ones may fill it, but
+   only while it has waited less than ``max_wait_s``: from then on it closes the batch, and nothing
+   overtakes it;
+3. fillers only take room that the batch had left, so a passed-over entry loses no more than the end of that
+batch.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+
+from service.cost import CostModel
+from service.encoding import Encoding
+from service.tokenization import TokenizedInput
+
+LOOKAHEAD = 256
+"""Entries inspected for one batch. Keeps the choice short in a queue of thousands."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class QueueEntry:
+    """One sequence that waits for the encoder. All times are on the batcher's clock."""
+
+    sequence: TokenizedInput
+    key: bytes
+    """Identity of the sequence, for whoever stores the result."""
+    arrived_s: float
+    deadline_s: float
+    """When its last waiter gives up. Moves back when another one with more time joins."""
+    future: asyncio.Future[Encoding] = field(repr=False)
+    """Cancelled once nobody waits for it."""
+    started_s: float = 0.0
+    """When its batch began to compute, once it has."""
+    finished_s: float = 0.0
+
+    @property
+    def num_tokens(self) -> int:
+        """What it takes of the budget."""
+        return self.sequence.num_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchingPolicy:
+    """The limits of queue and batch."""
+
+    max_batch_tokens: int
+    max_queue_tokens: int
+    max_wait_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What becomes of the queue's head. Entries in none of the lists keep waiting."""
+
+    batch: list[QueueEntry]
+    expired: list[QueueEntry]
+    """Their deadline passes before even a batch of their own would be done."""
+    cancelled: list[QueueEntry]
+    """Nobody waits for them."""
+
+
+def select_batch(
+    queue: Iterable[QueueEntry], now_s: float, policy: BatchingPolicy, cost: CostModel
+) -> Selection:
+    """Choose the next batch.
+
+    Args:
+        queue: Waiting entries, oldest first.
+        now_s: The time, on the entries' clock.
+        policy: Token budget and patience.
+        cost: Predicts which entries cannot be in time any more.
+    """
+    selection = Selection(batch=[], expired=[], cancelled=[])
+    free = policy.max_batch_tokens
+    for entry in islice(queue, LOOKAHEAD):
+        if entry.future.done():
+            selection.cancelled.append(entry)
+        elif now_s + cost.sequence_s(entry.num_tokens) > entry.deadline_s:
+            selection.expired.append(entry)
+        elif entry.num_tokens <= free or not selection.batch:
+            selection.batch.append(entry)
+            free -= entry.num_tokens
+        elif now_s - entry.arrived_s >= policy.max_wait_s:
+            break
+        if free <= 0:
+            break
+    return selection

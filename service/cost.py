@@ -1,0 +1,68 @@
+"""What an encoder batch costs in seconds, fitted to a few measured shapes at warm-up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostSample:
+    """One measured batch."""
+
+    rows: int
+    row_len: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostModel:
+    """``seconds = fixed + per_token · rows · row_len + per_attention · rows · row_len²``, all terms ≥ 0."""
+
+    fixed_s: float
+    per_token_s: float
+    per_attention_s: float
+
+    def batch_s(self, rows: int, row_len: int) -> float:
+        """Seconds of one batch."""
+        return self.fixed_s + rows * row_len * (self.per_token_s + row_len * self.per_attention_s)
+
+    def sequence_s(self, num_tokens: int) -> float:
+        """Seconds of one sequence alone: the least that anybody waits for it."""
+        return self.batch_s(1, num_tokens)
+
+    def backlog_s(self, num_tokens: int, *, max_batch_tokens: int, row_len: int) -> float:
+        """Seconds until a queue of so many tokens is worked off in full batches."""
+        batches = -(-num_tokens // max_batch_tokens)
+        rows = -(-num_tokens // row_len)
+        return batches * self.fixed_s + rows * (self.batch_s(1, row_len) - self.fixed_s)
+
+
+def fit_cost(samples: Sequence[CostSample]) -> CostModel:
+    """Least squares with non-negative terms.
+
+    Three terms have seven non-empty subsets: solving each and keeping the best admissible one is exact, and
+    shorter than an active-set method. Errors count relative to the measured time, so that small batches
+    matter.
+
+    Raises:
+        ValueError: If there is no sample.
+    """
+    if not samples:
+        raise ValueError("Expected at least one measured batch, found none.")
+    seconds = np.array([sample.seconds for sample in samples])
+    terms = np.array([[1.0, s.rows * s.row_len, s.rows * s.row_len**2] for s in samples])
+    terms /= seconds[:, None]
+    candidates = [_solve(terms, subset) for size in (3, 2, 1) for subset in combinations(range(3), size)]
+    admissible = [each for each in candidates if (each >= 0).all()]
+    best = min(admissible, key=lambda each: float(np.sum((terms @ each - 1) ** 2)))
+    return CostModel(fixed_s=float(best[0]), per_token_s=float(best[1]), per_attention_s=float(best[2]))
+
+
+def _solve(terms: NDArray[np.float64], subset: tuple[int, ...]) -> NDArray[np.float64]:
+    """Best coefficients where only the terms of ``subset`` may be non-zero. Shape ``(3,)``."""
+    coefficients = np.zeros(terms.shape[1])
+    coefficients[list(subset)] = np.linalg.lstsq(terms[:, subset], np.ones(len(terms)), rcond=None)[0]
+    return coefficients

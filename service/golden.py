@@ -1,0 +1,62 @@
+"""The self-check before the service gets ready: golden examples, through the engine that will serve."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+
+from export.manifest import GoldenExample, deviation
+from service.engine import Engine, StageTimes
+from service.errors import SelfCheckFailed
+from service.planning import plan
+from service.tokenization import TextSequence
+
+TIMEOUT_S = 60.0
+"""For one task's examples. A stuck encoder ends the start-up instead of hanging it."""
+
+SHOWN = 5
+"""Faults named in the message; the others are counted."""
+
+
+async def check_golden(engine: Engine, examples: Iterable[GoldenExample], *, tolerance: float) -> None:
+    """Compare logits with those of the torch model.
+
+    Args:
+        engine: A running engine.
+        examples: Of any of the bundle's tasks.
+        tolerance: Largest accepted ``export.manifest.deviation`` of an example's logits.
+
+    Raises:
+        SelfCheckFailed: Naming task, example and both values.
+    """
+    by_task: dict[str, list[GoldenExample]] = defaultdict(list)
+    for example in examples:
+        by_task[example.task].append(example)
+    faults: list[str] = []
+    for task, task_examples in by_task.items():
+        faults += await _check_task(engine, task, task_examples, tolerance)
+    if faults:
+        more = f" And {len(faults) - SHOWN} more." if len(faults) > SHOWN else ""
+        raise SelfCheckFailed(
+            "The bundle does not answer as its model did; it is not served. "
+            + " ".join(faults[:SHOWN])
+            + more
+        )
+
+
+async def _check_task(
+    engine: Engine, task: str, examples: list[GoldenExample], tolerance: float
+) -> list[str]:
+    inputs = [TextSequence(**example.input) for example in examples]
+    planned = plan(inputs, engine.tasks_named([task]))
+    logits, _ = await engine.logits(planned, timeout_s=TIMEOUT_S, times=StageTimes())
+    faults = []
+    for number, (example, found) in enumerate(zip(examples, logits[task], strict=True), 1):
+        gap = deviation(found.tolist(), example.logits)
+        if not gap <= tolerance:
+            faults.append(
+                f"Task {task!r}, example {number} ({str(example.input)[:80]}): "
+                f"expected logits {np.round(example.logits, 4).tolist()}, found {found.round(4).tolist()}; "
+                f"deviation {gap:.2g}, tolerance {tolerance:.2g}."
+            )
+    return faults

@@ -1,0 +1,1 @@
+"""The HTTP application: routing, errors and the one OpenAPI document."""

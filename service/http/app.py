@@ -1,0 +1,60 @@
+"""The FastAPI application. It owns every route, every error and the OpenAPI document."""
+
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
+
+from service.errors import ServiceError
+from service.http.context import ContextLayer, context_of
+from service.http.embeddings import embeddings_router
+from service.http.openapi import install_openapi
+from service.http.operations import operations_router
+from service.http.predict import predict_router
+from service.http.problems import problem_response, routing_problem_response
+from service.http.tasks import tasks_router
+from service.lifecycle import Lifecycle
+
+SWAGGER_ASSETS = ("/static_content/swagger-ui-bundle.js", "/static_content/swagger-ui.css")
+"""BentoML brings them along, so that ``/docs`` needs no other host."""
+
+
+def create_app(lifecycle: Lifecycle) -> FastAPI:
+    """Build the application around a service that need not be ready yet."""
+    app = FastAPI(
+        title="EncodeOnce",
+        version="1",
+        description="Encode once, answer every task.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in (predict_router, tasks_router, embeddings_router, operations_router):
+        app.include_router(router(lifecycle))
+    app.add_exception_handler(ServiceError, _answer_service_error)
+    app.add_exception_handler(HTTPException, _answer_routing_error)
+    app.add_middleware(ContextLayer, lifecycle=lifecycle)
+    install_openapi(app)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        script, style = SWAGGER_ASSETS
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json", title="EncodeOnce", swagger_js_url=script, swagger_css_url=style
+        )
+
+    return app
+
+
+async def _answer_service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)  # noqa: S101 - registered for it alone
+    return problem_response(error, request_id=context_of(request).request_id)
+
+
+async def _answer_routing_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    return routing_problem_response(
+        error,
+        path=request.url.path,
+        method=request.method,
+        request_id=context_of(request).request_id,
+    )

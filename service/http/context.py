@@ -1,0 +1,107 @@
+"""What one request carries along, and the outermost layer that puts it on every answer.
+
+Whatever happens inside, what leaves has an ``x-request-id``, the stages' times, and a problem document if
+it is an error. The layer is plain ASGI: Starlette's ``BaseHTTPMiddleware`` costs a task and a stream per
+request.
+"""
+
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.engine import StageTimes
+from service.errors import ServiceError
+from service.http.problems import problem_response
+from service.lifecycle import Lifecycle
+
+logger = logging.getLogger("bentoml.encodeonce")
+
+REQUEST_ID = "x-request-id"
+SENSIBLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+"""Ids that are echoed. Anything else could smuggle text into a log line."""
+
+SCOPE_KEY = "encodeonce"
+UNMATCHED = "unmatched"
+"""Route label of unknown paths: the paths themselves would be unbounded."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestContext:
+    """Filled by the layers that a request passes."""
+
+    request_id: str
+    times: StageTimes = field(default_factory=StageTimes)
+    tasks: tuple[str, ...] = ()
+    """Tasks that were asked for, once they are known to exist."""
+    status: int | None = None
+    """Of the answer, once it began."""
+
+
+def context_of(request: Request) -> RequestContext:
+    """The context of a request inside ``ContextLayer``."""
+    context: RequestContext = request.scope[SCOPE_KEY]
+    return context
+
+
+class ContextLayer:
+    """Outermost ASGI layer of the application."""
+
+    def __init__(self, app: ASGIApp, *, lifecycle: Lifecycle) -> None:
+        self._app = app
+        self._lifecycle = lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_s = time.perf_counter()
+        context = scope[SCOPE_KEY] = RequestContext(request_id=_request_id(Headers(scope=scope)))
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                context.status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = context.request_id
+                headers["server-timing"] = server_timing(context.times, time.perf_counter() - started_s)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            logger.exception("Request %s failed", context.request_id)
+            if context.status is not None:
+                raise  # too late for another answer
+            error = ServiceError("An internal fault, logged under the request id.")
+            await problem_response(error, request_id=context.request_id)(scope, receive, send_with_headers)
+        finally:
+            self._count(scope, context, time.perf_counter() - started_s)
+
+    def _count(self, scope: Scope, context: RequestContext, seconds: float) -> None:
+        runtime = self._lifecycle.loaded_runtime
+        if runtime is None:
+            return
+        status = context.status or ServiceError.status
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        runtime.metrics.saw_request(route=route, method=scope["method"], status=status, seconds=seconds)
+        if context.tasks:
+            runtime.metrics.saw_tasks(context.tasks, status=status, times=context.times)
+
+
+def server_timing(times: StageTimes, total_s: float) -> str:
+    """The ``Server-Timing`` header: each stage and the total, in milliseconds."""
+    stages = {"tokenise": times.tokenise, "queue": times.queue, "encode": times.encode, "head": times.head}
+    return ", ".join(
+        f"{name};dur={1e3 * seconds:.3f}" for name, seconds in {**stages, "total": total_s}.items()
+    )
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get(REQUEST_ID, "")
+    return given if SENSIBLE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

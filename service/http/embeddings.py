@@ -1,0 +1,67 @@
+"""``POST /v1/embeddings``: OpenAI's API, from the same cached encoder."""
+
+import base64
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
+
+from service.engine import Embeddings
+from service.http.answers import json_response
+from service.http.context import context_of
+from service.http.openapi import json_body, problems
+from service.http.requests import check_texts, read_json, timeout_s, while_connected
+from service.lifecycle import Lifecycle
+from service.schemas import EmbeddingsRequest, EmbeddingsResponse
+
+EXAMPLE = {"input": ["The parcel never arrived.", "Where is my order?"]}
+
+
+def embeddings_router(lifecycle: Lifecycle) -> APIRouter:
+    """The route that gives vectors."""
+    router = APIRouter(tags=["embeddings"])
+
+    @router.post(
+        "/v1/embeddings",
+        response_model=EmbeddingsResponse,
+        responses=problems(400, 413, 415, 422, 429, 500, 503, 504),
+        openapi_extra=json_body(EmbeddingsRequest, example=EXAMPLE),
+        summary="Embed texts",
+    )
+    async def embed(request: Request) -> Response:
+        """Vectors of unit length, by the bundle's default pooling."""
+        runtime = lifecycle.runtime
+        body = await read_json(request, EmbeddingsRequest, max_bytes=runtime.settings.max_body_bytes)
+        texts = [body.input] if isinstance(body.input, str) else body.input
+        check_texts([(f"input.{i}", text) for i, text in enumerate(texts)], len(texts), runtime.settings)
+        seconds = timeout_s(request, runtime.settings)
+        work = runtime.engine.embed(texts, timeout_s=seconds, times=context_of(request).times)
+        found = await while_connected(request, work)
+        return json_response(
+            _body(found, runtime.engine.manifest.name, in_base64=body.encoding_format == "base64")
+        )
+
+    return router
+
+
+def _body(found: Embeddings, model: str, *, in_base64: bool) -> dict[str, Any]:
+    tokens = found.usage.tokens
+    return {
+        "object": "list",
+        "data": [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": _base64(vector) if in_base64 else vector.tolist(),
+            }
+            for index, vector in enumerate(found.vectors)
+        ],
+        "model": model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+
+def _base64(vector: NDArray[np.float32]) -> str:
+    """Little-endian float32, as OpenAI's client expects."""
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")

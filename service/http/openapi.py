@@ -1,0 +1,69 @@
+"""What FastAPI cannot see by itself: bodies that the routes read within limits, and the problem documents."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from service.http.problems import MEDIA_TYPE
+from service.schemas import EmbeddingsRequest, PredictRequest, Problem, TaskPredictRequest
+
+REF = "#/components/schemas/{model}"
+MODELS: tuple[type[BaseModel], ...] = (PredictRequest, TaskPredictRequest, EmbeddingsRequest, Problem)
+
+MEANINGS = {
+    400: "The body is not JSON.",
+    404: "Unknown task; the known ones are named.",
+    413: "The body, or the batch in it, is too large.",
+    415: "The body is not called JSON.",
+    422: "A field is invalid, or an input fits none of the tasks; every fault is named.",
+    429: "The queue is full; Retry-After says for how long.",
+    500: "An internal fault.",
+    503: "Starting or draining.",
+    504: "The deadline passed.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Responses of a route: the statuses it can end in, each a problem document."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": REF.format(model=Problem.__name__)}}}
+    return {status: {"description": MEANINGS[status], "content": content} for status in statuses}
+
+
+def json_body(model: type[BaseModel], *, example: dict[str, Any]) -> dict[str, Any]:
+    """A route's ``openapi_extra``: its body, and the deadline header."""
+    schema = {"$ref": REF.format(model=model.__name__)}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema, "example": example}},
+        },
+        "parameters": [
+            {
+                "name": "x-request-timeout",
+                "in": "header",
+                "required": False,
+                "description": "Seconds this request may take, up to the service's bound.",
+                "schema": {"type": "number", "exclusiveMinimum": 0},
+            }
+        ],
+    }
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Give the application its document, built on first use."""
+
+    def build() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes
+            )
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            for model in MODELS:
+                schema = model.model_json_schema(ref_template=REF)
+                schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = build  # type: ignore[method-assign]

@@ -1,0 +1,95 @@
+"""``POST /v1/predict`` and ``POST /v1/tasks/{task}/predict``."""
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from service.assembly import Runtime
+from service.engine import Prediction
+from service.http.answers import json_response
+from service.http.context import context_of
+from service.http.openapi import json_body, problems
+from service.http.requests import read_json, text_sequences, timeout_s, while_connected
+from service.lifecycle import Lifecycle
+from service.schemas import (
+    PredictRequest,
+    PredictResponse,
+    TaskPredictRequest,
+    TaskPredictResponse,
+    TextInput,
+)
+
+STATUSES = (400, 404, 413, 415, 422, 429, 500, 503, 504)
+EXAMPLE = {"inputs": [{"text": "The parcel never arrived and nobody answers."}]}
+
+
+def predict_router(lifecycle: Lifecycle) -> APIRouter:
+    """Routes that answer tasks."""
+    router = APIRouter(tags=["predict"])
+
+    @router.post(
+        "/v1/predict",
+        response_model=PredictResponse,
+        responses=problems(*STATUSES),
+        openapi_extra=json_body(PredictRequest, example=EXAMPLE),
+        summary="Answer tasks on inputs",
+    )
+    async def predict(request: Request) -> Response:
+        """Every asked task that fits, on every input; each text is encoded once."""
+        runtime = lifecycle.runtime
+        body = await read_json(request, PredictRequest, max_bytes=runtime.settings.max_body_bytes)
+        prediction = await answer(request, runtime, body.inputs, body.tasks)
+        return json_response(prediction_body(runtime, prediction, prediction.answers))
+
+    @router.post(
+        "/v1/tasks/{task}/predict",
+        response_model=TaskPredictResponse,
+        responses=problems(*STATUSES),
+        openapi_extra=json_body(TaskPredictRequest, example=EXAMPLE),
+        summary="Answer one task on inputs",
+    )
+    async def predict_task(request: Request, task: str) -> Response:
+        """The task's answer for every input."""
+        runtime = lifecycle.runtime
+        runtime.engine.tasks_named([task])
+        body = await read_json(request, TaskPredictRequest, max_bytes=runtime.settings.max_body_bytes)
+        prediction = await answer(request, runtime, body.inputs, [task])
+        return json_response(
+            prediction_body(runtime, prediction, [each[task] for each in prediction.answers])
+        )
+
+    return router
+
+
+async def answer(
+    request: Request, runtime: Runtime, inputs: list[TextInput], tasks: list[str] | None
+) -> Prediction:
+    """Run the engine for a request, as long as its client waits."""
+    sequences = text_sequences(inputs, runtime.settings)
+    seconds = timeout_s(request, runtime.settings)
+    context = context_of(request)
+    context.tasks = tuple(
+        runtime.engine.manifest.tasks if tasks is None else runtime.engine.tasks_named(tasks)
+    )
+    work = runtime.engine.predict(sequences, tasks=tasks, timeout_s=seconds, times=context.times)
+    return await while_connected(request, work)
+
+
+def prediction_body(runtime: Runtime, prediction: Prediction, predictions: list[Any]) -> dict[str, Any]:
+    """The response, shaped as ``PredictResponse`` or ``TaskPredictResponse``."""
+    manifest = runtime.engine.manifest
+    return {
+        "model": manifest.name,
+        "version": manifest.version,
+        "predictions": predictions,
+        "usage": asdict(prediction.usage),
+    }
+
+
+async def predict_native(runtime: Runtime, inputs: list[Any], tasks: list[str] | None) -> dict[str, Any]:
+    """The answer of ``/v1/predict`` without HTTP around it, for BentoML's in-process calls."""
+    body = PredictRequest.model_validate({"inputs": inputs, "tasks": tasks})
+    sequences = text_sequences(body.inputs, runtime.settings)
+    prediction = await runtime.engine.predict(sequences, tasks=tasks, timeout_s=runtime.settings.timeout_s)
+    return prediction_body(runtime, prediction, prediction.answers)

@@ -1,0 +1,154 @@
+"""Read a request: its body within limits, its deadline, and whether its client is still there."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from service.errors import (
+    ClientGone,
+    FieldError,
+    InvalidRequest,
+    MalformedBody,
+    RequestTooLarge,
+    UnsupportedMediaType,
+)
+from service.schemas import TextInput
+from service.settings import Settings
+from service.tokenization import TextSequence
+
+TIMEOUT_HEADER = "x-request-timeout"
+
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+
+async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
+    """Read and validate the body.
+
+    Raises:
+        UnsupportedMediaType: If it calls itself something else than JSON.
+        RequestTooLarge: As soon as it is known to be, without reading on.
+        MalformedBody: If it is not JSON.
+        InvalidRequest: If it does not match the model. Every fault is named.
+        ClientGone: If it never ends.
+    """
+    media_type = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise UnsupportedMediaType(f"Expected content-type application/json, found {media_type!r}.")
+    body = await _read_body(request, max_bytes)
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def text_sequences(inputs: Sequence[TextInput], settings: Settings) -> list[TextSequence]:
+    """The engine's inputs, within the limits on number and length.
+
+    Raises:
+        RequestTooLarge: If there are too many.
+        InvalidRequest: If texts are too long. Each is named.
+    """
+    check_texts([(f"inputs.{i}.text", each.text) for i, each in enumerate(inputs)], len(inputs), settings)
+    pairs = [(f"inputs.{i}.text_pair", each.text_pair) for i, each in enumerate(inputs) if each.text_pair]
+    check_texts(pairs, len(inputs), settings)
+    return [TextSequence(text=each.text, text_pair=each.text_pair) for each in inputs]
+
+
+def check_texts(texts: Sequence[tuple[str, str]], num_inputs: int, settings: Settings) -> None:
+    """Apply the limits to ``(field path, text)`` pairs.
+
+    Raises:
+        RequestTooLarge: If there are too many inputs.
+        InvalidRequest: If texts are too long. Each is named.
+    """
+    if num_inputs > settings.max_inputs:
+        raise RequestTooLarge(f"{num_inputs} inputs; at most {settings.max_inputs} a request. Split it.")
+    limit = settings.max_text_chars
+    faults = [
+        FieldError(path, f"{len(text)} characters; at most {limit}.")
+        for path, text in texts
+        if len(text) > limit
+    ]
+    if faults:
+        raise InvalidRequest("Some texts are too long.", errors=faults)
+
+
+def timeout_s(request: Request, settings: Settings) -> float:
+    """Seconds this request may take: its header, within bounds, or the default.
+
+    Raises:
+        InvalidRequest: If the header is not a positive number.
+    """
+    given = request.headers.get(TIMEOUT_HEADER)
+    if given is None:
+        return settings.timeout_s
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        fault = FieldError(TIMEOUT_HEADER, "Expected seconds, a number above 0.")
+        raise InvalidRequest("The timeout header is invalid.", errors=[fault])
+    return min(seconds, settings.max_timeout_s)
+
+
+async def while_connected(request: Request, work: Awaitable[T]) -> T:
+    """Do the work, unless the client closes the connection before it is done.
+
+    Work that nobody waits for leaves the queue: its cancellation reaches the encoder's queue entry.
+
+    Raises:
+        ClientGone: If the client left.
+    """
+    task = asyncio.ensure_future(work)
+    watch = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientGone("The client closed the connection.")
+    finally:
+        watch.cancel()
+        task.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    # The body has been read: the next message can only be the disconnect.
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read_body(request: Request, max_bytes: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise _too_large(max_bytes)
+    chunks: list[bytes] = []
+    num_bytes = 0
+    try:
+        async for chunk in request.stream():
+            num_bytes += len(chunk)
+            if num_bytes > max_bytes:
+                raise _too_large(max_bytes)
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise ClientGone("The client closed the connection within the body.") from None
+    return b"".join(chunks)
+
+
+def _too_large(max_bytes: int) -> RequestTooLarge:
+    return RequestTooLarge(f"The body has more than {max_bytes} bytes. Split the request.")
+
+
+def _explain(error: ValidationError) -> InvalidRequest:
+    faults: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
+    if faults[0]["type"] == "json_invalid":
+        return MalformedBody(
+            f"The body is not valid JSON: {faults[0]['msg'].removeprefix('Invalid JSON: ')}."
+        )
+    errors = [FieldError(".".join(map(str, fault["loc"])) or "body", fault["msg"]) for fault in faults]
+    return InvalidRequest(f"The body has {len(errors)} fault{'s' if len(errors) > 1 else ''}.", errors=errors)

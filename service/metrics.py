@@ -1,0 +1,125 @@
+"""Every metric of the service: name, unit, labels and buckets.
+
+One process serves, so the metrics live in its memory, in a registry of their own.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service.batcher import Batcher
+from service.encoder_cache import EncoderCache
+from service.encoding import BatchSize
+from service.engine import StageTimes
+from service.shared_encoder import Lookup
+
+PREFIX = "encodeonce_"
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
+SEQUENCES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+
+
+class Metrics:
+    """What is counted. An ``Observer`` for the engine."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._requests = self._counter("requests", "Requests answered.", "route", "method", "status")
+        self._request_seconds = self._histogram("request_seconds", "Time of a request.", SECONDS, "route")
+        self._task_requests = self._counter(
+            "task_requests", "Requests that asked for a task.", "task", "status"
+        )
+        self._stage_seconds = self._histogram(
+            "stage_seconds", "Time of a request in tokenise, queue, encode or head.", SECONDS, "stage"
+        )
+        self._batch_rows = self._histogram("batch_rows", "Packed rows of an encoder batch.", ROWS)
+        self._batch_sequences = self._histogram(
+            "batch_sequences", "Sequences of an encoder batch.", SEQUENCES
+        )
+        self._batch_tokens = self._histogram("batch_tokens", "Tokens of a batch, without padding.", TOKENS)
+        self._padding_tokens = self._counter("padding_tokens", "Padding computed in encoder batches.")
+        self._lookups = self._counter(
+            "lookups", "Sequences by outcome: hit, miss (a new encoder row), coalesced.", "task", "outcome"
+        )
+        self._bundle_info = Gauge(
+            f"{PREFIX}bundle_info",
+            "1, with what is served in the labels.",
+            ["name", "version", "fingerprint", "precision", "provider"],
+            registry=self.registry,
+        )
+
+    def saw_request(self, *, route: str, method: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self._requests.labels(route, method, status).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def saw_tasks(self, tasks: Iterable[str], *, status: int, times: StageTimes) -> None:
+        """A request of the engine was answered."""
+        for task in tasks:
+            self._task_requests.labels(task, status).inc()
+        for stage, seconds in asdict(times).items():
+            self._stage_seconds.labels(stage).observe(seconds)
+
+    def saw_batch(self, size: BatchSize) -> None:
+        """An encoder batch ran."""
+        self._batch_rows.observe(size.rows)
+        self._batch_sequences.observe(size.sequences)
+        self._batch_tokens.observe(size.tokens)
+        self._padding_tokens.inc(size.rows * size.row_len - size.tokens)
+
+    def saw_lookups(self, task: str, lookups: Sequence[Lookup]) -> None:
+        """A request looked up these sequences for a task."""
+        for outcome in set(lookups):
+            self._lookups.labels(task, outcome.value).inc(lookups.count(outcome))
+
+    def serve_bundle(
+        self, *, name: str, version: str, fingerprint: str, precision: str, provider: str
+    ) -> None:
+        """Say what is served, in place of what was."""
+        self._bundle_info.clear()
+        self._bundle_info.labels(name, version, fingerprint, precision, provider).set(1)
+
+    def watch(self, *, batcher: Batcher, cache: EncoderCache) -> None:
+        """Read queue and cache whenever the metrics are read."""
+        self.registry.register(_State(batcher=batcher, cache=cache))
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(PREFIX + name, documentation, labels, registry=self.registry)
+
+    def _histogram(self, name: str, documentation: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(PREFIX + name, documentation, labels, buckets=buckets, registry=self.registry)
+
+
+class _State(Collector):
+    """Gauges that are read instead of set."""
+
+    def __init__(self, *, batcher: Batcher, cache: EncoderCache) -> None:
+        self._batcher = batcher
+        self._cache = cache
+
+    def collect(self) -> Iterable[Metric]:
+        """One reading."""
+        yield _gauge("queue_sequences", "Sequences that wait.", self._batcher.queue_len)
+        yield _gauge("queue_tokens", "Tokens that wait.", self._batcher.queue_tokens)
+        num_bytes = _gauge("cache_bytes", "Memory of a store.", labels=["store"])
+        max_bytes = _gauge("cache_max_bytes", "Bound of a store.", labels=["store"])
+        entries = _gauge("cache_entries", "Sequences in a store.", labels=["store"])
+        evicted = CounterMetricFamily(f"{PREFIX}cache_evictions", "Sequences pushed out.", labels=["store"])
+        for name, store in (("pooled", self._cache.pooled), ("states", self._cache.states)):
+            num_bytes.add_metric([name], store.num_bytes)
+            max_bytes.add_metric([name], store.max_bytes)
+            entries.add_metric([name], len(store))
+            evicted.add_metric([name], store.num_evicted)
+        yield from (num_bytes, max_bytes, entries, evicted)
+
+
+def _gauge(
+    name: str, documentation: str, value: float | None = None, labels: Sequence[str] | None = None
+) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, documentation, value=value, labels=labels)

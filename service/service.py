@@ -1,0 +1,61 @@
+"""The BentoML service: start-up, shutdown, and the native method. No logic.
+
+Arbiter and worker both import this module, so whatever takes time is imported where it is used.
+"""
+
+from typing import Any
+
+import bentoml
+
+from service.gateway import Gateway
+from service.lifecycle import Lifecycle
+
+LIFECYCLE = Lifecycle()
+"""This process's service. BentoML builds the middleware before it makes the instance; both meet here."""
+
+
+@bentoml.service(
+    name="encodeonce",
+    workers=1,  # one process holds queue, cache and session; scaling out is replicas
+    metrics={"enabled": False},  # /metrics is ours
+    logging={"access": {"enabled": False}},
+)
+class EncodeOnce:
+    """Every task of the bundle, at the price of one encoding a text."""
+
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    @staticmethod
+    def check() -> None:
+        """Refuse a bad bundle or setting before there is a worker: the arbiter would restart it for ever."""
+        from service.preflight import check_settings_and_bundle
+
+        check_settings_and_bundle()
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    async def start(self) -> None:
+        """Load the bundle and check it; the port answers only after this."""
+        from service.assembly import launch
+        from service.settings import Settings
+
+        LIFECYCLE.get_ready(await launch(Settings()))
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    async def stop(self) -> None:
+        """Refuse newcomers, then stop the threads."""
+        LIFECYCLE.drain()
+        if (runtime := LIFECYCLE.loaded_runtime) is not None:
+            await runtime.close()
+
+    @bentoml.api(route="/v1/predict")  # type: ignore[untyped-decorator]
+    async def predict(self, inputs: list[Any], tasks: list[str] | None = None) -> dict[str, Any]:
+        """Answer tasks on inputs.
+
+        Over HTTP the application serves this route, with the same arguments; ``bentoml.SyncHTTPClient``
+        learns them from here. Called in-process, this answers.
+        """
+        from service.http.predict import predict_native
+
+        return await predict_native(LIFECYCLE.runtime, inputs, tasks)
+
+
+EncodeOnce.add_asgi_middleware(Gateway, lifecycle=LIFECYCLE)  # type: ignore[attr-defined]

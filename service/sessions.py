@@ -1,0 +1,149 @@
+"""What runs the graphs: protocols for the engine, and their ONNX Runtime versions.
+
+The engine sees packed rows, row shapes and arrays. Where the buffers live, and which shapes a device wants,
+is the session's own affair: CUDA is another provider with ``FixedRows``, not another engine.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.manifest import EncoderEntry, EncoderInput, HeadInput, Pooling
+from service.packing import BucketedRows, FixedRows, PackedBatch, RowShapes
+from service.settings import Provider
+
+FATAL = 4
+"""ONNX Runtime's log level at which a provider that fails to load stays silent."""
+
+LAST_HIDDEN_STATE = "last_hidden_state"
+LOGITS = "logits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncoderOutputs:
+    """What one encoder batch gives."""
+
+    pooled: Mapping[Pooling, NDArray[np.float32]]
+    """Each of shape ``(num_segments, hidden_size)``, in the order of the segment ids."""
+    last_hidden_state: NDArray[np.float32] | None
+    """Shape ``(rows, row_len, hidden_size)``; only if asked for."""
+
+
+class EncoderSession(Protocol):
+    """The shared encoder. Called from one thread at a time."""
+
+    @property
+    def row_shapes(self) -> RowShapes:
+        """The shapes this session wants its batches in."""
+
+    def encode(self, batch: PackedBatch, *, with_states: bool) -> EncoderOutputs:
+        """Run one packed batch."""
+
+
+class HeadSession(Protocol):
+    """One task's head. Called from one thread at a time."""
+
+    def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
+        """Logits of shape ``(batch_size, num_outputs)``."""
+
+
+class OnnxEncoderSession:
+    """The encoder graph in ONNX Runtime, through bound buffers."""
+
+    def __init__(
+        self, path: Path, entry: EncoderEntry, *, provider: Provider, num_threads: int, row_len: int
+    ) -> None:
+        self._session = _open_session(path, provider=provider, num_threads=num_threads)
+        # The provider may have failed to load (no cuDNN): ONNX Runtime then falls back by itself.
+        used_cuda = self._session.get_providers()[0] == "CUDAExecutionProvider"
+        self.provider = Provider.CUDA if used_cuda else Provider.CPU
+        self.row_shapes = _row_shapes(self.provider, row_len=row_len, max_length=entry.max_length)
+        self._inputs = entry.inputs
+        self._poolings = entry.poolings
+        self._device_inputs: dict[tuple[int, int], dict[EncoderInput, Any]] = {}
+
+    def encode(self, batch: PackedBatch, *, with_states: bool) -> EncoderOutputs:
+        """Run one packed batch. ONNX Runtime releases the GIL meanwhile."""
+        binding = self._session.io_binding()
+        self._bind_inputs(binding, batch)
+        names = [pooling.output_name for pooling in self._poolings] + [LAST_HIDDEN_STATE] * with_states
+        for name in names:
+            # The number of segments is data: the session allocates, on the host, where the cache and the
+            # heads are.
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        outputs = dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
+        return EncoderOutputs(
+            pooled={pooling: outputs[pooling.output_name] for pooling in self._poolings},
+            last_hidden_state=outputs.get(LAST_HIDDEN_STATE),
+        )
+
+    def _bind_inputs(self, binding: Any, batch: PackedBatch) -> None:  # noqa: ANN401 - untyped library
+        arrays = {name: getattr(batch, name.value) for name in self._inputs}
+        if self.provider is Provider.CPU:
+            for name, array in arrays.items():
+                binding.bind_cpu_input(name.value, array)
+            return
+        for name, buffer in self._device_buffers(arrays).items():
+            buffer.update_inplace(arrays[name])
+            binding.bind_ortvalue_input(name.value, buffer)
+
+    def _device_buffers(self, arrays: Mapping[EncoderInput, NDArray[np.int64]]) -> dict[EncoderInput, Any]:
+        """Device memory of the batch's shape, kept: ``FixedRows`` makes the shapes few."""
+        from onnxruntime import OrtValue
+
+        shape = next(iter(arrays.values())).shape
+        if shape not in self._device_inputs:
+            self._device_inputs[shape] = {
+                name: OrtValue.ortvalue_from_numpy(array, "cuda", 0) for name, array in arrays.items()
+            }
+        return self._device_inputs[shape]
+
+
+class OnnxHeadSession:
+    """A head graph in ONNX Runtime, on the CPU: its inputs come from the cache, which is there."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = _open_session(path, provider=Provider.CPU, num_threads=1)
+
+    def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
+        """Logits of shape ``(batch_size, num_outputs)``."""
+        (logits,) = self._session.run([LOGITS], {name.value: array for name, array in inputs.items()})
+        return np.asarray(logits, dtype=np.float32)
+
+
+def _row_shapes(provider: Provider, *, row_len: int, max_length: int) -> RowShapes:
+    if provider is Provider.CPU:
+        return BucketedRows(row_len=row_len)
+    return FixedRows(row_lens=_ascending(row_len, max_length), row_counts=(1, 2, 4, 8, 16, 32, 64))
+
+
+def _ascending(*lengths: int) -> tuple[int, ...]:
+    return tuple(sorted(set(lengths)))
+
+
+def _open_session(path: Path, *, provider: Provider, num_threads: int) -> Any:  # noqa: ANN401
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(FATAL)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    # A plan per input shape would be kept for ever (onnxruntime#9509).
+    options.enable_mem_pattern = False
+    # Spinning workers would take the cores from the event loop between batches.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(path), options, providers=_provider_names(provider))
+
+
+def _provider_names(provider: Provider) -> Sequence[str]:
+    return (
+        ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        if provider is Provider.CUDA
+        else ["CPUExecutionProvider"]
+    )

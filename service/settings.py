@@ -1,0 +1,75 @@
+"""Everything that can be set from outside, read once at start from ``ENCODEONCE_*`` variables."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from export.manifest import Precision
+
+MIB = 1024 * 1024
+
+
+class Provider(StrEnum):
+    """Where the encoder runs."""
+
+    AUTO = "auto"
+    """CUDA where a device answers, else the CPU."""
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Settings(BaseSettings):
+    """One frozen object; nothing else of the service reads the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="ENCODEONCE_", frozen=True)
+
+    bundle: Path = Field(Path("bundles/support_desk"), description="Folder of the bundle to serve.")
+    precision: Precision = Field(
+        Precision.FP32, description="Encoder graph to run: fp32, or one the bundle has."
+    )
+    provider: Provider = Field(
+        Provider.AUTO, description="auto, cpu or cuda. auto takes CUDA where a device answers."
+    )
+    threads: PositiveInt | Literal["auto"] = Field(
+        "auto", description="Threads of the encoder on the CPU. auto is the number of usable cores."
+    )
+
+    max_batch_tokens: PositiveInt = Field(
+        512, description="Tokens of one encoder batch. A longer text goes alone."
+    )
+    row_len: PositiveInt = Field(
+        128,
+        description="Tokens of a packed row. Attention costs its square; a longer text gets a longer row.",
+    )
+    max_wait_s: PositiveFloat = Field(
+        0.25, description="Seconds after which shorter texts may no longer overtake a waiting one."
+    )
+    queue_tokens: PositiveInt = Field(
+        65_536, description="Tokens that may wait. Beyond, requests are refused (429)."
+    )
+
+    pooled_cache_bytes: int = Field(
+        256 * MIB, ge=0, description="Bytes of cached pooled vectors; 0 switches it off."
+    )
+    states_cache_bytes: int = Field(
+        256 * MIB, ge=0, description="Bytes of cached token states; used only where a head needs them."
+    )
+
+    max_inputs: PositiveInt = Field(1024, description="Inputs of one request (413 beyond).")
+    max_body_bytes: PositiveInt = Field(8 * MIB, description="Bytes of one request body (413 beyond).")
+    max_text_chars: PositiveInt = Field(100_000, description="Characters of one text (422 beyond).")
+    timeout_s: PositiveFloat = Field(
+        30.0, description="Seconds a request may take if it does not say (504 beyond)."
+    )
+    max_timeout_s: PositiveFloat = Field(
+        120.0, description="Upper bound of the x-request-timeout header, seconds."
+    )
+
+    @property
+    def num_threads(self) -> int:
+        """Encoder threads, with ``auto`` resolved to the cores this process may use."""
+        return len(os.sched_getaffinity(0)) if self.threads == "auto" else self.threads

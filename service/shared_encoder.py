@@ -1,0 +1,150 @@
+"""The encoder as the tasks see it: sequences in, encodings out, each text computed once.
+
+key ─▶ cache ── hit ──────────────────────┐
+         └ miss ─▶ in flight? ── join ────┤
+                      └ no ─▶ queue ─▶ … ─┴▶ encodings
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from export.manifest import Pooling
+from service.batcher import Batcher
+from service.encoder_cache import EncoderCache, sequence_key
+from service.encoding import Encoding
+from service.errors import DeadlineExceeded
+from service.single_flight import Flight, SingleFlight
+from service.tokenization import TokenizedInput
+
+
+class Lookup(StrEnum):
+    """How a sequence was answered."""
+
+    HIT = "hit"
+    MISS = "miss"
+    """A new encoder row."""
+    COALESCED = "coalesced"
+    """Somebody else's row, already on its way; also a repeated sequence of the same request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """The answer to one call."""
+
+    encodings: list[Encoding]
+    """In the order of the sequences."""
+    lookups: list[Lookup]
+    """In the order of the sequences."""
+    queue_s: float
+    """Longest wait of one of the sequences for its batch, from the call on."""
+    encode_s: float
+    """Longest of the batches that this call waited for."""
+
+
+class SharedEncoder:
+    """Cache, single flight and queue behind one call."""
+
+    def __init__(
+        self,
+        batcher: Batcher,
+        cache: EncoderCache,
+        *,
+        namespace: bytes,
+        poolings: Iterable[Pooling],
+        needs_states: Callable[[TokenizedInput], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._batcher = batcher
+        self._cache = cache
+        self._flights = SingleFlight()
+        self._namespace = namespace
+        self._poolings = frozenset(poolings)
+        self._needs_states = needs_states
+        self._clock = clock
+
+    async def encode(self, sequences: Sequence[TokenizedInput], *, deadline_s: float) -> Encoded:
+        """Encode, or find, every sequence.
+
+        Args:
+            sequences: In any number and mixture.
+            deadline_s: When to give up, on the clock this was built with.
+
+        Raises:
+            Overloaded: If the new ones do not fit the queue. Nothing was queued.
+            RequestTooLarge: If they never would.
+            DeadlineExceeded: If the time is over.
+            InferenceFailed: If the encoder fails on one of them.
+        """
+        called_s = self._clock()
+        keys = [sequence_key(self._namespace, sequence) for sequence in sequences]
+        found: dict[bytes, Encoding] = {}
+        lookups = [self._look_up(key, each, found) for key, each in zip(keys, sequences, strict=True)]
+        missing = {
+            key: each
+            for key, each, how in zip(keys, sequences, lookups, strict=True)
+            if how is not Lookup.HIT
+        }
+        flights: dict[bytes, Flight] = {}
+        if missing:
+            flights, is_new = self._board(missing, deadline_s)
+            lookups = _count_rows(keys, lookups, is_new)
+            found |= await self._wait(flights, deadline_s)
+        return Encoded(
+            encodings=[found[key] for key in keys],
+            lookups=lookups,
+            queue_s=max(
+                (max(0.0, each.entry.started_s - called_s) for each in flights.values()), default=0.0
+            ),
+            encode_s=max(
+                (each.entry.finished_s - each.entry.started_s for each in flights.values()), default=0.0
+            ),
+        )
+
+    def _look_up(self, key: bytes, sequence: TokenizedInput, found: dict[bytes, Encoding]) -> Lookup:
+        cached = self._cache.get(key, poolings=self._poolings, with_states=self._needs_states(sequence))
+        if cached is None:
+            return Lookup.COALESCED
+        found[key] = cached
+        return Lookup.HIT
+
+    def _board(
+        self, missing: dict[bytes, TokenizedInput], deadline_s: float
+    ) -> tuple[dict[bytes, Flight], set[bytes]]:
+        """Join the flights there are, and queue the rest: all of it or nothing."""
+        flights = {key: flight for key in missing if (flight := self._flights.find(key)) is not None}
+        new = [(key, sequence) for key, sequence in missing.items() if key not in flights]
+        for entry in self._batcher.submit(new, deadline_s=deadline_s):
+            flights[entry.key] = self._flights.open(entry)
+        for flight in flights.values():
+            flight.join(deadline_s=deadline_s)
+        return flights, {key for key, _ in new}
+
+    async def _wait(self, flights: dict[bytes, Flight], deadline_s: float) -> dict[bytes, Encoding]:
+        futures = [flight.future for flight in flights.values()]
+        try:
+            # Leaving this wait, by timeout or cancellation, does not cancel the futures: others may wait
+            # for them.
+            _, pending = await asyncio.wait(
+                futures, timeout=max(0.0, deadline_s - self._clock()), return_when=asyncio.FIRST_EXCEPTION
+            )
+            for future in futures:
+                if future.done() and (error := future.exception()) is not None:
+                    raise error
+            if pending:
+                raise DeadlineExceeded("The deadline passed while the request waited for the encoder.")
+            return {key: flight.future.result() for key, flight in flights.items()}
+        finally:
+            for flight in flights.values():
+                flight.leave()
+
+
+def _count_rows(keys: Sequence[bytes], lookups: Sequence[Lookup], is_new: set[bytes]) -> list[Lookup]:
+    """Charge each new row to the first sequence of the request that needs it."""
+    uncharged = set(is_new)
+    counted = []
+    for key, lookup in zip(keys, lookups, strict=True):
+        counted.append(Lookup.MISS if key in uncharged else lookup)
+        uncharged.discard(key)
+    return counted
