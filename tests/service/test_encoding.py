@@ -1,0 +1,55 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from export.manifest import Pooling
+from service.encoding import BatchSize, PackedEncoder
+from service.tokenization import TokenizedInput
+from tests.support.service_fakes import FakeEncoderSession, manifest, sequence, tokens
+
+ENTRY = manifest().encoder
+
+
+def encoder(*, with_states: bool = False) -> PackedEncoder:
+    return PackedEncoder(FakeEncoderSession(), ENTRY, needs_states=lambda _: with_states)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
+def test_a_sequence_encodes_in_company_as_it_does_alone(lengths: list[int]) -> None:
+    sequences = [sequence(length, 100 * index + 100) for index, length in enumerate(lengths)]
+    together = encoder(with_states=True).encode(sequences)
+    for each, found in zip(sequences, together, strict=True):
+        (alone,) = encoder(with_states=True).encode([each])
+        for pooling in Pooling:
+            np.testing.assert_allclose(found.pooled[pooling], alone.pooled[pooling], atol=1e-5)
+        assert found.states is not None
+        assert alone.states is not None
+        np.testing.assert_allclose(found.states, alone.states, atol=1e-5)
+
+
+def test_what_is_kept_owns_its_memory() -> None:
+    (first, _) = encoder(with_states=True).encode([sequence(3), sequence(4)])
+    assert first.states is not None
+    assert first.states.base is None
+    assert all(vector.base is None for vector in first.pooled.values())
+
+
+def test_token_states_are_cut_only_for_the_sequences_that_need_them() -> None:
+    session = FakeEncoderSession()
+
+    def is_pair(each: TokenizedInput) -> bool:
+        return each.is_pair
+
+    packed = PackedEncoder(session, ENTRY, needs_states=is_pair)
+    single, pair = packed.encode([sequence(3), tokens(1, 5, 2, 6, 2, types=[0, 0, 0, 1, 1], is_pair=True)])
+    assert single.states is None
+    assert pair.states is not None
+    assert pair.states.shape == (5, 4)
+
+
+def test_batches_are_reported_with_their_size() -> None:
+    sizes: list[BatchSize] = []
+    PackedEncoder(FakeEncoderSession(), ENTRY, needs_states=lambda _: False, on_batch=sizes.append).encode(
+        [sequence(3), sequence(4)]
+    )
+    assert sizes == [BatchSize(sequences=2, rows=1, row_len=8, tokens=7)]

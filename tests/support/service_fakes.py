@@ -1,0 +1,273 @@
+"""Stand-ins for the service's seams: encoder, heads, tokenizer and clock, and a bundle made of them."""
+
+import threading
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.manifest import (
+    EncoderEntry,
+    EncoderGraph,
+    EncoderInput,
+    FileEntry,
+    GoldenExample,
+    HeadEntry,
+    HeadInput,
+    Manifest,
+    PairMode,
+    Pooling,
+    Precision,
+    TaskEntry,
+    TaskKind,
+)
+from service.assembly import Parts, Runtime, start
+from service.bundle import Bundle
+from service.cost import CostModel
+from service.packing import BucketedRows, PackedBatch, RowShapes
+from service.sessions import EncoderOutputs
+from service.settings import Settings
+from service.tokenization import TextSequence, TokenizedInput
+
+HIDDEN_SIZE = 4
+MAX_LENGTH = 24
+FINGERPRINT = "f" * 64
+CLS_ID, SEP_ID, POISON_ID = 1, 2, 3
+POISON = "poison"
+"""A word that makes the encoder fail."""
+PATIENCE_S = 10.0
+"""How long a gate waits before a broken test ends."""
+
+CHEAP = CostModel(fixed_s=0.0, per_token_s=0.0, per_attention_s=0.0)
+
+
+class FakeClock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self, now_s: float = 0.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def advance(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def tokens(*ids: int, types: Sequence[int] | None = None, is_pair: bool = False) -> TokenizedInput:
+    """A sequence of these token ids."""
+    return TokenizedInput(
+        input_ids=np.array(ids, dtype=np.int32),
+        token_type_ids=np.array(types if types is not None else [0] * len(ids), dtype=np.uint8),
+        is_pair=is_pair,
+        is_truncated=False,
+    )
+
+
+def sequence(length: int, first_id: int = 10) -> TokenizedInput:
+    """A sequence of so many tokens."""
+    return tokens(*range(first_id, first_id + length))
+
+
+class FakeTokenizer:
+    """A word is a token. Nothing is out of its vocabulary."""
+
+    def __init__(self, max_length: int = MAX_LENGTH) -> None:
+        self._max_length = max_length
+
+    async def tokenize(self, sequences: Sequence[TextSequence]) -> list[TokenizedInput]:
+        return [self._encode(each) for each in sequences]
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+    def _encode(self, each: TextSequence) -> TokenizedInput:
+        first = [CLS_ID, *map(_word_id, each.text.split()), SEP_ID]
+        second = [] if each.text_pair is None else [*map(_word_id, each.text_pair.split()), SEP_ID]
+        types = [0] * len(first) + [1] * len(second)
+        ids = (first + second)[: self._max_length]
+        return tokens(*ids, types=types[: self._max_length], is_pair=each.text_pair is not None)
+
+
+def _word_id(word: str) -> int:
+    return POISON_ID if word == POISON else 100 + zlib.crc32(word.encode()) % 1_000_000
+
+
+class FakeEncoderSession:
+    """A deterministic encoder with true attention borders: a token's state depends on its whole segment."""
+
+    def __init__(self, row_shapes: RowShapes | None = None) -> None:
+        self.row_shapes = row_shapes or BucketedRows(row_len=32)
+        self.batches: list[PackedBatch] = []
+        self.gate = threading.Event()
+        """Cleared by a test to hold the encoder inside a batch."""
+        self.gate.set()
+        self.entered = threading.Event()
+        """Set whenever a batch is begun."""
+
+    @property
+    def rows_encoded(self) -> int:
+        """Sequences that went through."""
+        return sum(len(batch.placements) for batch in self.batches)
+
+    def encode(self, batch: PackedBatch, *, with_states: bool) -> EncoderOutputs:
+        self.entered.set()
+        assert self.gate.wait(PATIENCE_S), "nobody opened the gate"
+        self.batches.append(batch)
+        if (batch.input_ids == POISON_ID).any():
+            raise RuntimeError("poisoned")
+        states = token_states(batch)
+        num_segments = int(batch.segment_ids.max()) + 1
+        segments = [states[batch.segment_ids == segment] for segment in range(num_segments)]
+        return EncoderOutputs(
+            pooled={
+                Pooling.CLS: np.stack([each[0] for each in segments]),
+                Pooling.MEAN: np.stack([each.mean(axis=0) for each in segments]),
+            },
+            last_hidden_state=states if with_states else None,
+        )
+
+
+def token_states(batch: PackedBatch) -> NDArray[np.float32]:
+    """Shape ``(rows, row_len, HIDDEN_SIZE)``."""
+    states = np.zeros((*batch.shape, HIDDEN_SIZE), dtype=np.float32)
+    for segment in range(int(batch.segment_ids.max()) + 1):
+        here = batch.segment_ids == segment
+        ids, positions = batch.input_ids[here], batch.position_ids[here]
+        own = np.stack([np.sin(ids), np.cos(positions + ids), batch.token_type_ids[here], ids * 0.0], axis=1)
+        own[:, 3] = np.sin(float(ids.sum()))
+        states[here] = own
+    return states
+
+
+class FakeHeadSession:
+    """A fixed linear layer over the sum of its inputs."""
+
+    def __init__(self, num_outputs: int, seed: int = 0) -> None:
+        self.calls = 0
+        self._weights = np.random.default_rng(seed).normal(size=(HIDDEN_SIZE, num_outputs)).astype(np.float32)
+
+    def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
+        self.calls += 1
+        if HeadInput.LAST_HIDDEN_STATE in inputs:
+            features = _segment_sums(inputs[HeadInput.LAST_HIDDEN_STATE], inputs[HeadInput.SEGMENT_IDS])
+        else:
+            features = sum(inputs.values(), start=np.zeros(()))
+        logits: NDArray[np.float32] = (features @ self._weights).astype(np.float32)
+        return logits
+
+
+def _segment_sums(states: NDArray[Any], segment_ids: NDArray[Any]) -> NDArray[Any]:
+    return np.stack([states[segment_ids == segment].sum(axis=0) for segment in range(segment_ids.max() + 1)])
+
+
+def task(
+    kind: str = "classification",
+    *,
+    pair: str | None = None,
+    labels: tuple[str, ...] | None = ("no", "yes"),
+    inputs: tuple[str, ...] = ("pooled",),
+    pooling: str = "mean",
+    fingerprint: str = FINGERPRINT,
+) -> TaskEntry:
+    """A task of a manifest."""
+    has_labels = TaskKind(kind).has_labels
+    return TaskEntry(
+        kind=TaskKind(kind),
+        pair=None if pair is None else PairMode(pair),
+        pooling=Pooling(pooling),
+        labels=labels if has_labels else None,
+        range=None,
+        head=HeadEntry(
+            file="heads/any.onnx",
+            inputs=tuple(HeadInput(name) for name in inputs),
+            num_outputs=len(labels or ()) if has_labels else 1,
+            encoder_fingerprint=fingerprint,
+            architecture="linear",
+        ),
+        metrics={"accuracy": 0.9},
+    )
+
+
+def default_tasks() -> dict[str, TaskEntry]:
+    """Three tasks on a text, a cross-encoded and a bi-encoded one on pairs."""
+    return {
+        "intent": task(labels=("ask", "buy", "leave")),
+        "sentiment": task("regression"),
+        "urgency": task(pooling="cls"),
+        "duplicate": task("pair_classification", pair="cross_encoder"),
+        "similar": task("pair_regression", pair="bi_encoder", inputs=("pooled_a", "pooled_b")),
+    }
+
+
+def manifest(tasks: Mapping[str, TaskEntry] | None = None, *, fingerprint: str = FINGERPRINT) -> Manifest:
+    """A manifest that no files belong to."""
+    tasks = default_tasks() if tasks is None else dict(tasks)
+    entry = FileEntry(sha256="0" * 64, size_bytes=0)
+    other = FileEntry(sha256="1" * 64, size_bytes=0)
+    return Manifest(
+        name="fake",
+        version="1.2.3",
+        created_at="2026-11-01T00:00:00Z",
+        encoder=EncoderEntry(
+            model="fake-encoder",
+            model_type="bert",
+            fingerprint=fingerprint,
+            hidden_size=HIDDEN_SIZE,
+            num_layers=1,
+            max_length=MAX_LENGTH,
+            position_offset=0,
+            pad_token_id=0,
+            inputs=tuple(EncoderInput),
+            poolings=tuple(Pooling),
+            default_pooling=Pooling.MEAN,
+            graphs={
+                Precision.FP32: EncoderGraph(file="encoder.onnx", tolerance=1e-4),
+                Precision.INT8: EncoderGraph(file="encoder.int8.onnx", tolerance=1e-1),
+            },
+        ),
+        tasks=tasks,
+        files={
+            "encoder.onnx": entry,
+            "encoder.int8.onnx": other,
+            "heads/any.onnx": entry,
+            "tokenizer.json": entry,
+            "golden.jsonl": entry,
+        },
+    )
+
+
+def parts(
+    tasks: Mapping[str, TaskEntry] | None = None,
+    *,
+    encoder: FakeEncoderSession | None = None,
+    golden: Sequence[GoldenExample] = (),
+    cost: CostModel = CHEAP,
+) -> Parts:
+    """A loaded bundle of fakes."""
+    entry = manifest(tasks)
+    return Parts(
+        bundle=Bundle(path=Path("fake"), manifest=entry, precision=Precision.FP32, golden=tuple(golden)),
+        tokenizer=FakeTokenizer(entry.encoder.max_length),
+        encoder=encoder or FakeEncoderSession(),
+        heads={
+            name: FakeHeadSession(each.head.num_outputs, seed=zlib.crc32(name.encode()))
+            for name, each in entry.tasks.items()
+        },
+        cost=cost,
+        provider="cpu",
+    )
+
+
+@asynccontextmanager
+async def running(loaded: Parts, **settings: Any) -> AsyncIterator[Runtime]:
+    """A started runtime of these parts."""
+    runtime = await start(Settings(**settings), loaded)
+    try:
+        yield runtime
+    finally:
+        await runtime.close()
