@@ -1,36 +1,41 @@
 """Command line: ``python -m export RUN --output BUNDLE`` and ``python -m export verify BUNDLE``."""
 
 import argparse
-import datetime
+import datetime as dt
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from export.bundle import export_bundle
+from export.bundle import STAGES, export_bundle
 from export.errors import ExportError
 from export.manifest import BundleError, Manifest
 from export.verify import verify_bundle
 from training.errors import TrainingError
+from training.progress import build_progress, say
 
 
 def run_export(options: argparse.Namespace, console: Console) -> None:
     """Export, then say what was made."""
-    with console.status("exporting") as status:
+    with build_progress(console) as progress:
+        bar = progress.add_task("exporting", total=len(STAGES), note="")
+
+        def report(stage: str) -> None:
+            progress.update(bar, completed=STAGES.index(stage), note=stage)
+            if not console.is_terminal:
+                say(console, stage)
+
         manifest = export_bundle(
-            options.run,
-            options.output,
-            version=options.version,
-            name=options.name,
-            report=lambda stage: status.update(stage) if console.is_terminal else console.print(stage),
+            options.run, options.output, version=options.version, name=options.name, report=report
         )
+        progress.update(bar, completed=len(STAGES), note="")
     size = sum(entry.size_bytes for entry in manifest.files.values()) / 1e6
-    console.print(f"{options.output}: {manifest.name} {manifest.version}, {size:.0f} MB, tasks "
-                  f"{', '.join(manifest.tasks)}", highlight=False)  # fmt: skip
+    tasks = ", ".join(manifest.tasks)
+    say(console, f"{options.output}: {manifest.name} {manifest.version}, {size:.0f} MB, tasks {tasks}")
     if options.bento_model:
         tag = save_to_bento_store(options.output, options.bento_model, manifest)
-        console.print(f"saved in the BentoML model store as {tag}", highlight=False)
+        say(console, f"saved in the BentoML model store as {tag}")
 
 
 def save_to_bento_store(bundle: Path, name: str, manifest: Manifest) -> str:
@@ -44,7 +49,9 @@ def save_to_bento_store(bundle: Path, name: str, manifest: Manifest) -> str:
     import bentoml
 
     try:
-        with bentoml.models.create(name, labels={"bundle": manifest.name, "version": manifest.version}) as model:
+        with bentoml.models.create(
+            name, labels={"bundle": manifest.name, "version": manifest.version}
+        ) as model:
             shutil.copytree(bundle, model.path, dirs_exist_ok=True)
     except (bentoml.exceptions.BentoMLException, ValueError) as error:
         raise ExportError(f"The BentoML model store did not take {name!r}: {error}") from error
@@ -55,11 +62,11 @@ def run_verify(bundle: Path, console: Console) -> None:
     """Verify, then say what was checked."""
     verification = verify_bundle(bundle)
     manifest = verification.manifest
-    console.print(f"{bundle}: {manifest.name} {manifest.version} is intact", highlight=False)
-    console.print(f"  {len(manifest.files)} files match their hashes; encoder {manifest.encoder.fingerprint[:12]}…",
-                  highlight=False)  # fmt: skip
+    fingerprint = manifest.encoder.fingerprint[:12]
+    say(console, f"{bundle}: {manifest.name} {manifest.version} is intact")
+    say(console, f"  {len(manifest.files)} files match their hashes; encoder {fingerprint}…")
     for task, gap in verification.deviations.items():
-        console.print(f"  {task}: golden examples deviate by at most {gap:.1e}", highlight=False)
+        say(console, f"  {task}: golden examples deviate by at most {gap:.1e}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,14 +92,18 @@ def _export_parser() -> argparse.ArgumentParser:
     parser.add_argument("run", type=Path, help="run or checkpoint folder, such as runs/NAME")
     parser.add_argument("--output", type=Path, required=True, help="bundle to write, such as bundles/NAME")
     parser.add_argument("--name", help="bundle name; the configuration's by default")
-    now = datetime.datetime.now(datetime.UTC)
-    parser.add_argument("--version", default=f"{now:%Y%m%d.%H%M%S}", help="bundle version; the time by default")
+    now = dt.datetime.now(dt.UTC)
+    parser.add_argument(
+        "--version", default=f"{now:%Y%m%d.%H%M%S}", help="bundle version; the time by default"
+    )
     parser.add_argument("--bento-model", metavar="NAME", help="also save it in the BentoML model store")
     return parser
 
 
 def _verify_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m export verify", description="Check a bundle before serving it.")
+    parser = argparse.ArgumentParser(
+        prog="python -m export verify", description="Check a bundle before serving it."
+    )
     parser.add_argument("bundle", type=Path)
     return parser
 

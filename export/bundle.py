@@ -1,6 +1,7 @@
 """Checkpoint → bundle: written to a staging folder, verified, then renamed."""
 
-import datetime
+import datetime as dt
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,13 @@ from training.data import Examples, encode_examples
 
 ENCODER_FILE = "encoder.onnx"
 STAGING_PREFIX = ".staging-"
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What the manifest takes as name and version; checked before the work, not after it."""
+
+LOADING, ENCODER, HEADS = "loading the checkpoint", "exporting the encoder", "exporting the heads"
+COMPARING, VERIFYING = "comparing the graphs with the torch model", "verifying the bundle"
+STAGES = (LOADING, ENCODER, HEADS, COMPARING, VERIFYING)
+"""In their order; each is reported as it begins."""
 
 Report = Callable[[str], None]
 Samples = dict[str, Examples]
@@ -46,8 +54,8 @@ def export_bundle(
 ) -> Manifest:
     """Export a run's best checkpoint.
 
-    The bundle is complete and verified before it gets its name; a kill leaves only a staging folder beside it,
-    which the next export to the same name removes.
+    The bundle is complete and verified before it gets its name; a kill leaves only a staging folder beside
+    it, which the next export to the same name removes.
 
     Args:
         run: A run or checkpoint folder.
@@ -62,7 +70,10 @@ def export_bundle(
     """
     if output.exists():
         raise ExportError(f"{output} already exists. Choose another --output, or remove it first.")
-    report("loading the checkpoint")
+    for value, what in ((version, "version"), (name, "name")):
+        if value is not None and not LABEL.fullmatch(value):
+            raise ExportError(f"A bundle's {what} is letters, digits, '.', '_' and '-'. Found {value!r}.")
+    report(LOADING)
     trained = load_model(run)
     check_packable(trained.model.encoder)
     if "dev" not in trained.metrics:
@@ -72,7 +83,7 @@ def export_bundle(
     (staging / "heads").mkdir(parents=True)
     try:
         manifest = _write(trained, staging, version=version, name=name or trained.config.name, report=report)
-        report("verifying the bundle")
+        report(VERIFYING)
         verify_bundle(staging)
         staging.rename(output)
     except BaseException:
@@ -84,12 +95,12 @@ def export_bundle(
 def _write(trained: TrainedModel, folder: Path, *, version: str, name: str, report: Report) -> Manifest:
     tokenizer_json = trained.tokenizer.to_str()
     encoder = _encoder_entry(trained, tokenizer_json)
-    report("exporting the encoder")
+    report(ENCODER)
     export_encoder(trained.model.encoder, folder / ENCODER_FILE, encoder.poolings, encoder.position_offset)
-    report("exporting the heads")
+    report(HEADS)
     files = {task: folder / _head_file(task) for task in trained.tasks}
     export_heads(dict(trained.model.heads.items()), files, hidden_size=encoder.hidden_size)
-    report("comparing the graphs with the torch model")
+    report(COMPARING)
     samples = sample_dev(trained)
     parity = _check(trained, samples, encoder, folder)
     golden = golden_examples(trained, samples)
@@ -107,7 +118,7 @@ def _write_manifest(
     manifest = Manifest(
         name=name,
         version=version,
-        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         encoder=encoder,
         tasks={task: _task_entry(trained, task, encoder.fingerprint) for task in trained.tasks},
         files={file: hash_file(folder / file) for file in files},
@@ -120,7 +131,9 @@ def _write_manifest(
 
 
 def _check(trained: TrainedModel, samples: Samples, encoder: EncoderEntry, folder: Path) -> Parity:
-    encoded = {name: encode_examples(trained.tasks[name], rows, trained.tokenizer) for name, rows in samples.items()}
+    encoded = {
+        name: encode_examples(trained.tasks[name], rows, trained.tokenizer) for name, rows in samples.items()
+    }
     return check_parity(
         trained.model,
         encoded,
@@ -151,6 +164,7 @@ def _encoder_entry(trained: TrainedModel, tokenizer_json: str) -> EncoderEntry:
 def _task_entry(trained: TrainedModel, name: str, encoder_fingerprint: str) -> TaskEntry:
     task, config = trained.tasks[name], trained.config.tasks[name]
     pair = getattr(config, "pair", None)
+    inputs: tuple[str, ...] = trained.model.heads[name].input_names  # type: ignore[assignment]
     return TaskEntry(
         kind=TaskKind(task.kind),
         pair=None if pair is None else PairMode(pair),
@@ -159,7 +173,7 @@ def _task_entry(trained: TrainedModel, name: str, encoder_fingerprint: str) -> T
         range=getattr(config, "range", None),
         head=HeadEntry(
             file=_head_file(name),
-            inputs=tuple(map(HeadInput, trained.model.heads[name].input_names)),
+            inputs=tuple(map(HeadInput, inputs)),
             num_outputs=task.num_outputs,
             encoder_fingerprint=encoder_fingerprint,
             architecture=describe_head(config),

@@ -19,8 +19,8 @@ PACKABLE = ("bert",)
 class PackedEncoder(nn.Module):
     """Encodes packed rows with transformers' own forward.
 
-    A 4-D *float additive* mask keeps attention within a segment (a boolean one is silently wrong), and explicit
-    ``position_ids`` restart in each; no layer is rewritten.
+    A 4-D *float additive* mask keeps attention within a segment (a boolean one is silently wrong), and
+    explicit ``position_ids`` restart in each; no layer is rewritten.
 
     Args:
         encoder: Its weights are copied.
@@ -36,7 +36,11 @@ class PackedEncoder(nn.Module):
         self.position_offset = position_offset
 
     def forward(
-        self, input_ids: Tensor, position_ids: Tensor, segment_ids: Tensor, token_type_ids: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor,
+        segment_ids: Tensor,
+        token_type_ids: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """Encode rows.
 
@@ -47,8 +51,8 @@ class PackedEncoder(nn.Module):
             token_type_ids: Same shape, for encoders that have them.
 
         Returns:
-            ``last_hidden_state`` of shape ``(rows, row_len, hidden_size)``, then per pooling a tensor of shape
-            ``(num_segments, hidden_size)`` in the order of the segments' first tokens, row by row.
+            ``last_hidden_state`` of shape ``(rows, row_len, hidden_size)``, then per pooling a tensor of
+            shape ``(num_segments, hidden_size)`` in the order of the segments' first tokens, row by row.
         """
         states = self._encode(input_ids, position_ids, segment_ids, token_type_ids)
         flat_states, flat_segments = states.flatten(0, 1), segment_ids.flatten()
@@ -88,10 +92,14 @@ def check_packable(encoder: SharedEncoder) -> None:
     """
     model_type = encoder.config.model_type
     if model_type not in PACKABLE:
-        raise ExportError(f"Encoders of family {model_type!r} cannot be packed. These can: {', '.join(PACKABLE)}.")
+        raise ExportError(
+            f"Encoders of family {model_type!r} cannot be packed. These can: {', '.join(PACKABLE)}."
+        )
 
 
-def export_encoder(encoder: SharedEncoder, file: Path, poolings: Sequence[Pooling], position_offset: int) -> None:
+def export_encoder(
+    encoder: SharedEncoder, file: Path, poolings: Sequence[Pooling], position_offset: int
+) -> None:
     """Write the packed encoder's graph with the outputs ``last_hidden_state`` and ``pooled_<name>``."""
     names = encoder_inputs(encoder)
     rows, row_len = torch.export.Dim("rows"), torch.export.Dim("row_len")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from export.errors import ExportError
-from export.manifest import BundleFileError, GoldenExample, Manifest, Precision, deviation
+from export.manifest import GOLDEN_FILE, BundleFileError, GoldenExample, Manifest, Precision, deviation
 from export.packing import pack_rows
 from export.sessions import Graph
 from training.build import TrainedModel
@@ -29,7 +29,9 @@ def sample_dev(trained: TrainedModel) -> dict[str, Examples]:
         try:
             examples = load_examples(trained.tasks[name], config.data.dev)
         except (DataError, OSError) as error:
-            raise ExportError(f"Golden examples are dev rows, and those of {name!r} cannot be read: {error}") from error
+            raise ExportError(
+                f"Golden examples are dev rows, and those of {name!r} cannot be read: {error}"
+            ) from error
         order = np.argsort([len("".join(text)) for text in examples.texts], kind="stable")
         chosen = np.unique(np.linspace(0, len(order) - 1, EXAMPLES_A_TASK).round().astype(int))
         samples[name] = examples.take(order[chosen])
@@ -54,7 +56,11 @@ def as_input(text: Text) -> dict[str, Any]:
 
 
 def check_golden(
-    manifest: Manifest, golden: Sequence[GoldenExample], tokenizer_json: str, encoder: Graph, heads: dict[str, Graph]
+    manifest: Manifest,
+    golden: Sequence[GoldenExample],
+    tokenizer_json: str,
+    encoder: Graph,
+    heads: dict[str, Graph],
 ) -> dict[str, float]:
     """Answer golden examples with the bundle's own files.
 
@@ -67,19 +73,25 @@ def check_golden(
     tokenizer = build_tokenizer(tokenizer_json, manifest.encoder.max_length)
     tolerance = manifest.encoder.graphs[Precision.FP32].tolerance
     worst = dict.fromkeys(manifest.tasks, 0.0)
+    missing = worst.keys() - {example.task for example in golden}
+    if missing:
+        raise BundleFileError(f"{GOLDEN_FILE} has no example of task {', '.join(sorted(missing))}")
     for number, example in enumerate(golden, 1):
+        where = f"golden example {number} of task {example.task!r}"
         if example.task not in manifest.tasks:
-            raise BundleFileError(f"golden example {number} is of task {example.task!r}, which the bundle has not")
+            raise BundleFileError(f"{where}: the bundle has no such task")
         task = manifest.tasks[example.task]
+        if set(example.input) != set(task.input_fields) or len(example.logits) != task.head.num_outputs:
+            raise BundleFileError(
+                f"{where}: expected {' and '.join(task.input_fields)}, and {task.head.num_outputs} logits"
+            )
         texts = [example.input[field] for field in task.input_fields]
         as_one: list[Any] = [tuple(texts)] if len(task.head.inputs) == 1 and len(texts) == 2 else texts
         pooled = _encode(manifest, encoder, encode_texts(tokenizer, as_one))[task.pooling.output_name]
-        feed = {name: pooled[index : index + 1] for index, name in enumerate(task.head.inputs)}
+        feed = {str(name): pooled[index : index + 1] for index, name in enumerate(task.head.inputs)}
         gap = deviation(heads[example.task].run(feed)["logits"][0].tolist(), example.logits)
         if not gap <= tolerance:
-            raise BundleFileError(
-                f"golden example {number} of task {example.task!r} deviates by {gap:.2e}, allowed {tolerance:.0e}"
-            )
+            raise BundleFileError(f"{where} deviates by {gap:.2e}, allowed {tolerance:.0e}")
         worst[example.task] = max(worst[example.task], gap)
     return worst
 

@@ -310,7 +310,9 @@ def verify_files(bundle: Path, manifest: Manifest) -> None:
     Raises:
         BundleFileError: Naming each file that is missing, damaged, a link or outside the bundle.
     """
-    faults = [f"{name}: {fault}" for name, entry in manifest.files.items() if (fault := _fault(bundle, name, entry))]
+    faults = [
+        f"{name}: {fault}" for name, entry in manifest.files.items() if (fault := _fault(bundle, name, entry))
+    ]
     if faults:
         raise BundleFileError(f"Bundle {bundle} is damaged: " + "; ".join(faults))
 
@@ -322,7 +324,8 @@ def read_golden(bundle: Path) -> list[GoldenExample]:
         BundleFileError: If a line is not a golden example; the message names it.
     """
     examples = []
-    for number, line in enumerate((bundle / GOLDEN_FILE).read_text(encoding="utf-8").splitlines(), 1):
+    lines = (bundle / GOLDEN_FILE).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    for number, line in enumerate(lines, 1):  # not splitlines(): a text may hold U+2028
         try:
             examples.append(GoldenExample.model_validate_json(line))
         except ValidationError as error:
@@ -364,7 +367,9 @@ def _fault(bundle: Path, name: str, entry: FileEntry) -> str | None:
     if relative.is_absolute() or ".." in relative.parts:
         return "the path leaves the bundle"
     path = bundle / relative
-    if any(part.is_symlink() for part in [path, *path.parents] if part.is_relative_to(bundle) and part != bundle):
+    if any(
+        part.is_symlink() for part in [path, *path.parents] if part.is_relative_to(bundle) and part != bundle
+    ):
         return "a symbolic link"
     if not path.is_file():
         return "missing"

@@ -1,7 +1,7 @@
 """Sequences → packed rows, for parity checks and verification.
 
-The service has its own packer, which chooses row shapes for speed; here rows are filled in the order given, so
-that tests can put any sequence into any company.
+The service has its own packer, which chooses row shapes for speed; here rows are filled in the order given,
+so that tests can put any sequence into any company.
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,11 @@
 """Does ONNX Runtime answer what the torch model answers, alone and in any company?
 
-The torch side is the training forward: padded, one sequence at a time. The graph side packs the same sequences into
-rows of several lengths, in several orders. So one check covers the exporter, the packing and batch invariance.
+The torch side is the training forward: padded, one sequence at a time. The graph side packs the same
+sequences into rows of several lengths, in several orders. So one check covers exporter, packing and batch
+invariance.
 
-Tolerance 1e-4: both sides compute in float32 with differently ordered sums (six layers of MiniLM differ by about
-2e-6); 1e-4 leaves room for deeper encoders and is far below what any label or printed score shows.
+Tolerance 1e-4: both sides compute in float32 with differently ordered sums (six layers of MiniLM differ by
+about 2e-6); 1e-4 leaves room for deeper encoders and is far below what any label or printed score shows.
 """
 
 from collections.abc import Sequence
@@ -67,12 +68,17 @@ def check_parity(
     sequences = distinct_sequences(samples)
     found = _encoder_deviation(model, sequences, encoder, encoder_graph)
     if not found <= tolerance:
-        raise ParityError(f"The encoder's graph differs from the torch model by {found:.2e}, allowed {tolerance:.0e}")
-    heads = {name: _head_deviation(model, name, examples, head_graphs[name]) for name, examples in samples.items()}
+        raise ParityError(
+            f"The encoder's graph differs from the torch model by {found:.2e}, allowed {tolerance:.0e}"
+        )
+    heads = {
+        name: _head_deviation(model, name, examples, head_graphs[name]) for name, examples in samples.items()
+    }
     for name, gap in heads.items():
         if not gap <= tolerance:
             raise ParityError(
-                f"The head of task {name!r} differs from the torch model by {gap:.2e}, allowed {tolerance:.0e}"
+                f"The head of task {name!r} differs from the torch model by {gap:.2e}, "
+                f"allowed {tolerance:.0e}"
             )
     return Parity(encoder=found, heads=heads)
 
@@ -84,8 +90,10 @@ def distinct_sequences(samples: dict[str, EncodedExamples]) -> list[TokenSequenc
 
 
 @torch.inference_mode()
-def encode_alone(model: MultitaskModel, sequence: TokenSequence, poolings: Sequence[Pooling]) -> list[NDArray[np.float32]]:
-    """Token states ``(length, hidden_size)`` and pooled vectors ``(hidden_size,)`` of one sequence, by torch."""
+def encode_alone(
+    model: MultitaskModel, sequence: TokenSequence, poolings: Sequence[Pooling]
+) -> list[NDArray[np.float32]]:
+    """One sequence by torch: token states ``(length, hidden_size)`` and pooled vectors ``(hidden_size,)``."""
     examples = EncodedExamples(sequences=[(sequence,)], labels=np.zeros(1))
     batch = collate(examples, [0], pad_token_id=model.encoder.pad_token_id, labelled=False)
     states = model.encoder(batch.input_ids, batch.attention_mask, batch.token_type_ids)
@@ -126,6 +134,8 @@ def _head_deviation(model: MultitaskModel, task: str, examples: EncodedExamples,
     for size in (*HEAD_BATCHES, len(examples)):
         part = [vectors[:size] for vectors in pooled]
         expected = model.heads[task](*part).numpy()
-        found = graph.run({name: vectors.numpy() for name, vectors in zip(graph.inputs, part, strict=True)})["logits"]
+        found = graph.run({name: vectors.numpy() for name, vectors in zip(graph.inputs, part, strict=True)})[
+            "logits"
+        ]
         worst = float(np.max([worst, deviation(found.ravel().tolist(), expected.ravel().tolist())]))
     return worst

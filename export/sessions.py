@@ -25,13 +25,17 @@ class Graph:
         options = onnxruntime.SessionOptions()
         options.enable_mem_pattern = False  # every shape of a parity check would keep a plan of its own
         try:
-            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                str(file), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # its exception types live in a private module
             raise BundleFileError(f"{file} is no graph that ONNX Runtime loads: {error}") from error
         self.inputs = tuple(entry.name for entry in self._session.get_inputs())
         self.outputs = tuple(entry.name for entry in self._session.get_outputs())
 
-    def run(self, feed: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> dict[str, NDArray[np.float32]]:
+    def run(
+        self, feed: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
         """Output name → array, of those asked for or of all."""
         names = list(outputs or self.outputs)
         return dict(zip(names, self._session.run(names, dict(feed)), strict=True))

@@ -14,7 +14,7 @@ from training.config import dump_config, load_config
 from training.data import encode_examples, load_examples
 from training.errors import TrainingError
 from training.evaluation import Metrics, evaluate
-from training.progress import RunObserver, build_progress, metrics_table
+from training.progress import RunObserver, build_progress, metrics_table, say
 
 
 def fit(config_file: Path, output: Path, *, resume: bool, console: Console) -> None:
@@ -24,20 +24,20 @@ def fit(config_file: Path, output: Path, *, resume: bool, console: Console) -> N
     folder.start(dump_config(config), resume=resume)
     index = folder.index
     if index is not None and index.finished:
-        console.print(f"{output} is already finished.")
+        say(console, f"{output} is already finished.")
         return
     run = build_run(config, folder)
     if resume:
         run.resume()
     trainer = run.trainer
-    console.print(f"{config.name}: {trainer.settings.steps} steps, {', '.join(config.tasks)}", highlight=False)
+    say(console, f"{config.name}: {trainer.settings.steps} steps, {', '.join(config.tasks)}")
     with RunObserver(
         console, output / "tensorboard", steps=trainer.settings.steps, first_step=trainer.step
     ) as observer:
         trainer.fit(observer, run.write_checkpoint)
     evaluate_run(output, console=console)
     folder.finish()
-    console.print(f"Finished. Next: python -m export {output} --output bundles/{config.name}", highlight=False)
+    say(console, f"Finished. Next: python -m export {output} --output bundles/{config.name}")
 
 
 def evaluate_run(path: Path, *, console: Console) -> Metrics:

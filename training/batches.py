@@ -47,7 +47,11 @@ class Batch:
 
 
 def collate(
-    examples: "EncodedExamples", indices: Sequence[int] | NDArray[np.int64], *, pad_token_id: int, labelled: bool
+    examples: "EncodedExamples",
+    indices: Sequence[int] | NDArray[np.int64],
+    *,
+    pad_token_id: int,
+    labelled: bool,
 ) -> Batch:
     """Pad the examples at ``indices`` to the longest of them.
 
@@ -117,7 +121,7 @@ class ExampleStream:
         """Indices of the next batch's examples."""
         if self._position == len(self._batches):
             self._start(epoch=self._epoch + 1)
-        batch = self._batches[self._position]
+        batch: NDArray[np.int64] = self._batches[self._position]
         self._position += 1
         return batch
 

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+import yaml
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
@@ -26,7 +29,7 @@ from training.checkpoint import (
 from training.config import Config, TaskConfig, dump_config, load_config
 from training.data import EncodedExamples, Examples, encode_examples, load_examples, split_for_selection
 from training.encoder import SharedEncoder, build_encoder, load_encoder, load_tokenizer_json
-from training.errors import CheckpointError, ConfigError
+from training.errors import CheckpointError, ConfigError, DataError
 from training.heads import BiEncoderHead, PooledHead, build_body, combined_size
 from training.model import HeadSpec, MultitaskModel
 from training.optimization import build_optimizer, build_schedule
@@ -125,7 +128,7 @@ def load_model(path: Path) -> TrainedModel:
         model.load_state_dict(load_file(checkpoint / MODEL_FILE))
         tokenizer_json = (checkpoint / TOKENIZER_FILE).read_text(encoding="utf-8")
         metrics = read_metrics(checkpoint)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{checkpoint} is damaged: {error}") from error
     return TrainedModel(
         config=config,
@@ -139,11 +142,9 @@ def load_model(path: Path) -> TrainedModel:
 
 def load_saved_config(file: Path) -> Config:
     """Read a checkpoint's configuration: valid when it was written, though its data may have moved since."""
-    import yaml
-
     try:
         return Config.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except ValueError as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise CheckpointError(f"{file} is damaged: {error}") from error
 
 
@@ -181,7 +182,7 @@ class Run:
         try:
             self.trainer.model.load_state_dict(load_file(checkpoint / MODEL_FILE))
             self.trainer.load_state(checkpoint / STATE_FILE)
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
+        except (OSError, RuntimeError, KeyError, ValueError, SafetensorError, UnpicklingError) as error:
             raise CheckpointError(f"{checkpoint} cannot be resumed from: {error}") from error
 
 
@@ -240,6 +241,11 @@ def _split(
 ) -> tuple[dict[str, EncodedExamples], dict[str, EncodedExamples]]:
     train, selection = {}, {}
     for name, rows in examples.items():
+        if len(rows) < 2:
+            raise DataError(
+                f"{config.tasks[name].data.train}: task {name!r} needs at least two rows, one to "
+                "learn from and one to choose the checkpoint by"
+            )
         kept, aside = split_for_selection(
             rows, fraction=config.selection.fraction, max_rows=config.selection.max_rows, seed=config.seed
         )
@@ -251,8 +257,9 @@ def _split(
 def _check_max_length(config: Config, encoder: SharedEncoder) -> None:
     limit = getattr(encoder.config, "max_position_embeddings", None)
     if limit is not None and config.encoder.max_length > limit:
+        found = config.encoder.max_length
         raise ConfigError(
-            config.name, [f"encoder.max_length: {config.encoder.max_length}, but the encoder has {limit} positions"]
+            config.name, [f"encoder.max_length: {found}, but the encoder has {limit} positions"]
         )
 
 

@@ -12,8 +12,8 @@
           metrics.json
           state/training.pt     optimizer, schedule, sampler, streams, random generators
 
-A checkpoint is written under a staging name and renamed; the index is replaced last. A kill before that leaves
-the previous checkpoints, a kill after it the new one.
+A checkpoint is written under a staging name and renamed; the index is replaced last. A kill before that
+leaves the previous checkpoints, a kill after it the new one.
 """
 
 import json
@@ -84,19 +84,19 @@ class RunFolder:
         if config_file.is_file():
             if not resume:
                 raise CheckpointError(
-                    f"{self.path} already holds a run. Add --resume to continue it, or choose another --output."
+                    f"{self.path} already holds a run. Add --resume to continue it, or choose another "
+                    "--output."
                 )
             if config_file.read_text(encoding="utf-8") != config_text:
                 raise CheckpointError(
-                    f"{self.path} was started with another configuration ({config_file}). Resuming needs the same "
-                    "one; choose another --output for a changed one."
+                    f"{self.path} was started with another configuration ({config_file}). Resuming needs the "
+                    "same one; choose another --output for a changed one."
                 )
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and not _is_empty(self.path):
             raise CheckpointError(f"{self.path} exists and is no run. Choose another --output.")
-        self._checkpoints.mkdir(parents=True, exist_ok=True)
-        for leftover in self._checkpoints.glob(f"{STAGING_PREFIX}*"):
-            shutil.rmtree(leftover)
         write_text_atomically(config_file, config_text)
+        for leftover in self._checkpoints.glob(f"{STAGING_PREFIX}step-*"):
+            shutil.rmtree(leftover)
 
     def save(self, step: int, write: Callable[[Path], None], *, is_best: bool) -> None:
         """Add a checkpoint and drop those that are neither best nor last.
@@ -129,6 +129,11 @@ class RunFolder:
 
     def _write_index(self, index: Index) -> None:
         write_text_atomically(self._index_file, json.dumps(asdict(index), indent=2) + "\n")
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a folder holds nothing but what a kill in its first moment may leave."""
+    return path.is_dir() and all(entry.name.startswith(STAGING_PREFIX) for entry in path.iterdir())
 
 
 def resolve_checkpoint(path: Path) -> Path:

@@ -6,17 +6,19 @@ Classes elsewhere never see a configuration; ``training.build`` flattens it into
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from torch import nn
 
 from training.errors import ConfigError
 from training.metrics import METRICS, primary_metric
 
 TASK_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 DATA_SUFFIXES = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
 Pooling = Literal["cls", "mean"]
@@ -27,7 +29,7 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class EncoderConfig(_Section):
@@ -47,11 +49,17 @@ class HubSplit(_Section):
     split: str
 
 
+Source = Annotated[
+    Annotated[str, Tag("path")] | Annotated[HubSplit, Tag("hub_split")],
+    Discriminator(lambda source: "path" if isinstance(source, str) else "hub_split"),
+]
+
+
 class DataConfig(_Section):
     """Where a task's rows are: a ``.jsonl``, ``.csv`` or ``.parquet`` path, or a hub split."""
 
-    train: str | HubSplit
-    dev: str | HubSplit
+    train: Source
+    dev: Source
 
 
 class LinearHeadConfig(_Section):
@@ -131,7 +139,7 @@ class SamplingConfig(_Section):
     """Which task the next batch comes from."""
 
     name: Literal["proportional", "uniform", "temperature", "round_robin"] = "proportional"
-    T: float = Field(default=2.0, ge=1)  # noqa: N815 - the papers' letter
+    T: float = Field(default=2.0, ge=1)
     """Temperature: p_i ∝ N_i^(1/T); 1 is proportional, large is uniform."""
 
 
@@ -187,6 +195,25 @@ class Config(_Section):
         return self.selection.score or default
 
 
+UNION_MEMBERS: Mapping[str, type[BaseModel]] = {
+    "classification": ClassificationConfig,
+    "regression": RegressionConfig,
+    "pair_classification": PairClassificationConfig,
+    "pair_regression": PairRegressionConfig,
+    "linear": LinearHeadConfig,
+    "mlp": MlpHeadConfig,
+    "path": HubSplit,
+    "hub_split": HubSplit,
+}
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    "data": DataConfig,
+    "encoder": EncoderConfig,
+    "sampling": SamplingConfig,
+    "selection": SelectionConfig,
+    "training": TrainingConfig,
+}
+
+
 def load_config(path: Path) -> Config:
     """Read and validate a YAML file. ``${NAME}`` and ``${NAME:-default}`` are taken from the environment.
 
@@ -197,7 +224,7 @@ def load_config(path: Path) -> Config:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError for bytes or dates that are none
         raise ConfigError(str(path), [f"is not valid YAML: {error}"]) from error
     return parse_config(_expand(raw, dict(os.environ)), source=str(path))
 
@@ -209,7 +236,8 @@ def parse_config(raw: object, *, source: str = "configuration") -> Config:
         ConfigError: Naming every mistake.
     """
     if not isinstance(raw, dict):
-        raise ConfigError(source, [f"expected a mapping with name, encoder and tasks, found {type(raw).__name__}"])
+        found = type(raw).__name__
+        raise ConfigError(source, [f"expected a mapping with name, encoder and tasks, found {found}"])
     faults = list(_cross_faults(raw))
     config = None
     try:
@@ -232,7 +260,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # `<<` is no key of its own, and a key that is no scalar is refused below
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} is given twice", key_node.start_mark
@@ -247,20 +277,22 @@ def _expand(value: object, environment: Mapping[str, str]) -> object:
     if isinstance(value, list):
         return [_expand(item, environment) for item in value]
     if isinstance(value, str):
-        return re.sub(
-            r"\$\{(\w+)(?::-([^}]*))?\}",
-            lambda match: environment.get(match[1]) or (match[2] if match[2] is not None else match[0]),
-            value,
+        return VARIABLE.sub(
+            lambda match: environment.get(match[1]) or (match[2] if match[2] is not None else match[0]), value
         )
     return value
 
 
 def _cross_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     """Mistakes between fields. Works on the raw document, so that they show beside the schema's."""
-    tasks = raw.get("tasks") if isinstance(raw.get("tasks"), dict) else {}
+    yield from _unset_faults(raw)
+    declared = raw.get("tasks")
+    tasks: dict[str, Any] = declared if isinstance(declared, dict) else {}
     for name, task in tasks.items():
-        if not TASK_NAME.match(str(name)):
+        if not TASK_NAME.fullmatch(str(name)):
             yield f"tasks.{name}: a task's name is lower-case letters, digits and _, starting with a letter"
+        elif hasattr(nn.ModuleDict(), str(name)):  # which holds the heads by their tasks' names
+            yield f"tasks.{name}: PyTorch keeps this name for itself; call the task {name}_task, say"
         if isinstance(task, dict):
             yield from (f"tasks.{name}.{fault}" for fault in _task_faults(task))
     selection = raw.get("selection")
@@ -269,11 +301,24 @@ def _cross_faults(raw: Mapping[str, Any]) -> Iterator[str]:
         yield from _score_faults(str(entry), tasks)
 
 
+def _unset_faults(value: object, place: str = "") -> Iterator[str]:
+    """Variables that ``_expand`` left in place, wherever they are."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _unset_faults(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, str) and (unset := VARIABLE.search(value)):
+        hint = f"${{{unset[1]}:-default}} gives a default"
+        yield f"{place}: the environment variable {unset[1]} is not set ({hint})"
+
+
 def _task_faults(task: Mapping[str, Any]) -> Iterator[str]:
     if task.get("combine") is not None and task.get("pair") == "cross_encoder":
         yield "combine: only a bi_encoder combines two vectors; leave it out, or set pair: bi_encoder"
     bounds = task.get("range")
-    if isinstance(bounds, list) and len(bounds) == 2 and not bounds[0] < bounds[1]:
+    numbers = (
+        [bound for bound in bounds if isinstance(bound, int | float)] if isinstance(bounds, list) else []
+    )
+    if len(numbers) == 2 and not numbers[0] < numbers[1]:
         yield f"range: expected [low, high] with low < high, found {bounds}"
     labels = task.get("labels")
     if isinstance(labels, list) and len(set(map(str, labels))) < len(labels):
@@ -285,10 +330,11 @@ def _task_faults(task: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _path_faults(source: str) -> Iterator[str]:
-    if "${" in source:
-        yield f"{source!r} names an environment variable that is not set"
-    elif Path(source).suffix not in DATA_SUFFIXES:
-        yield f"{source!r} is no {', '.join(DATA_SUFFIXES)} file; a hub dataset is written {{hub: NAME, split: NAME}}"
+    if VARIABLE.search(source):
+        return  # said by _unset_faults
+    if Path(source).suffix not in DATA_SUFFIXES:
+        known = ", ".join(DATA_SUFFIXES)
+        yield f"{source!r} is no {known} file; a hub dataset is written {{hub: NAME, split: NAME}}"
     elif not Path(source).is_file():
         yield f"no file {source!r} (relative paths start at {Path.cwd()})"
 
@@ -299,42 +345,49 @@ def _score_faults(entry: str, tasks: Mapping[str, Any]) -> Iterator[str]:
     if task is None:
         yield f"selection.score: {entry!r} names no task{_alternatives(name, tasks)}"
         return
-    known = METRICS.get(task.get("kind") if isinstance(task, dict) else None, ())
+    known = METRICS.get(str(task.get("kind")) if isinstance(task, dict) else None, ())
     if known and metric not in known:
         yield f"selection.score: {entry!r} is no metric of {name}{_alternatives(metric, known)}"
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:
     """One pydantic fault as a sentence with its place and the alternatives."""
-    place = [str(part) for part in fault["loc"]]
-    if len(place) > 2 and place[0] == "tasks":  # the union's tag is no place in the file
-        place.pop(2)
+    place, model = _locate(fault["loc"])
     where = ".".join(place)
     if fault["type"] == "extra_forbidden":
-        return f"{where}: unknown key{_alternatives(place[-1], _known_keys(fault['loc']))}"
+        return f"{where}: unknown key{_alternatives(place[-1], list(model.model_fields))}"
+    if fault["type"] == "union_tag_not_found":
+        return f"{where}.{fault['ctx']['discriminator'].strip(chr(39))}: Field required"
+    if fault["type"] == "union_tag_invalid":
+        context = fault["ctx"]
+        key = context["discriminator"].strip("'")
+        known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        return f"{where}.{key}: found {context['tag']!r}{_alternatives(context['tag'], known)}"
     found = "" if fault["type"] == "missing" else f", found {fault['input']!r}"
-    return f"{where}: {fault['msg']}{found}"
+    quote = " (write it in quotes)" if fault["type"] == "string_type" and "labels" in place else ""
+    return f"{where}: {fault['msg']}{found}{quote}"
 
 
-def _known_keys(place: tuple[str | int, ...]) -> list[str]:
-    """Keys allowed beside the last part of ``place``."""
-    model: Any = Config
-    if len(place) > 2 and place[0] == "tasks":
-        model = {
-            "classification": ClassificationConfig,
-            "regression": RegressionConfig,
-            "pair_classification": PairClassificationConfig,
-            "pair_regression": PairRegressionConfig,
-        }[str(place[2])]
-        place = place[2:]
-    for part in place[:-1]:
-        inner = {"head": MlpHeadConfig, "data": DataConfig, "sampling": SamplingConfig, "encoder": EncoderConfig,
-                 "training": TrainingConfig, "selection": SelectionConfig}  # fmt: skip
-        model = inner.get(str(part), model)
-    return list(model.model_fields)
+def _locate(loc: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:
+    """Place of a fault in the file, and the section that its last part belongs to.
+
+    pydantic's own place also names the member of a union that was tried, which is no place in the file.
+    """
+    place: list[str] = []
+    model: type[BaseModel] = Config
+    for number, part in enumerate(loc):
+        is_task_name = number == 1 and loc[0] == "tasks"
+        if part in UNION_MEMBERS and not is_task_name:
+            model = UNION_MEMBERS[str(part)]
+            continue
+        place.append(str(part))
+        if not is_task_name and number < len(loc) - 1:
+            model = SECTIONS.get(str(part), model)
+    return place, model
 
 
-def _alternatives(word: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+def _alternatives(word: object, known: Iterable[object]) -> str:
+    names = [str(name) for name in known]
+    close = difflib.get_close_matches(str(word), names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ";"
-    return f"{hint} known: {', '.join(known)}"
+    return f"{hint} known: {', '.join(names)}"

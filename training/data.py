@@ -1,5 +1,6 @@
 """A task's rows: read by `datasets`, checked, tokenised. Faults name the file and the row."""
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -69,9 +70,9 @@ def load_examples(task: Task, source: str | HubSplit) -> Examples:
     Raises:
         DataError: If the source cannot be read, is empty, lacks a column, or has rows that do not fit.
     """
-    rows = _read(source)
-    origin = source if isinstance(source, str) else f"{source.hub}[{source.split}]"
     wanted = [*task.text_columns, task.label_column]
+    rows = _read(source, wanted)
+    origin = source if isinstance(source, str) else f"{source.hub}[{source.split}]"
     missing = [column for column in wanted if column not in rows.column_names]
     if missing:
         raise DataError(
@@ -83,17 +84,20 @@ def load_examples(task: Task, source: str | HubSplit) -> Examples:
     return _check(task, origin, [rows[column] for column in wanted])
 
 
-def split_for_selection(examples: Examples, *, fraction: float, max_rows: int, seed: int) -> tuple[Examples, Examples]:
+def split_for_selection(
+    examples: Examples, *, fraction: float, max_rows: int, seed: int
+) -> tuple[Examples, Examples]:
     """Set rows aside for choosing the best checkpoint.
 
-    Returns:
-        The rows to train on, and the rows set aside (at least one, at most ``max_rows``).
+    Args:
+        examples: At least two.
+        fraction: Of the examples, to set aside.
+        max_rows: At most so many.
+        seed: Of the whole run.
 
-    Raises:
-        DataError: If there are fewer than two rows.
+    Returns:
+        The rows to train on, and the rows set aside; at least one each.
     """
-    if len(examples) < 2:
-        raise DataError("train needs at least two rows: one to learn from and one to choose the checkpoint by")
     size = max(1, min(round(len(examples) * fraction), max_rows, len(examples) - 1))
     order = np.random.default_rng(seed).permutation(len(examples))
     return examples.take(np.sort(order[size:])), examples.take(np.sort(order[:size]))
@@ -106,20 +110,40 @@ def encode_examples(task: Task, examples: Examples, tokenizer: Tokenizer) -> Enc
     return EncodedExamples(sequences=list(zip(*encoded, strict=True)), labels=examples.labels)
 
 
-def _read(source: str | HubSplit) -> Any:  # noqa: ANN401 - datasets is untyped
+def _read(source: str | HubSplit, columns: Sequence[str]) -> Any:  # noqa: ANN401 - datasets is untyped
+    """Rows by `datasets`. In CSV, cells of ``columns`` stay text: ``007`` is no 7, ``None`` not missing."""
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it logs what it raises
+    where = source if isinstance(source, str) else source.hub
     try:
         if isinstance(source, HubSplit):
             return datasets.load_dataset(source.hub, source.config, split=source.split)
-        loader = DATA_SUFFIXES[Path(source).suffix]
         if Path(source).stat().st_size == 0:
             raise DataError(f"{source} is empty")
-        return datasets.load_dataset(loader, data_files=source, split="train")
+        loader = DATA_SUFFIXES[Path(source).suffix]
+        as_text = {"converters": dict.fromkeys(columns, str), "keep_default_na": False}
+        options = as_text if loader == "csv" else {}
+        return datasets.load_dataset(loader, data_files=source, split="train", **options)
     except DataError:
         raise
     except Exception as error:  # datasets wraps readers' errors of many types in its own
-        where = source if isinstance(source, str) else source.hub
-        raise DataError(f"{where} cannot be read: {error.__cause__ or error}") from error
+        if "corresponds to no data" in str(error):
+            raise DataError(f"{where} has no rows") from error
+        reason = _first_broken_line(Path(where)) or error.__cause__ or error
+        raise DataError(f"{where} cannot be read: {reason}") from error
+
+
+def _first_broken_line(file: Path) -> str | None:
+    """The line of a ``.jsonl`` that is no JSON; the reader's message counts from 0, within a block."""
+    if file.suffix != ".jsonl" or not file.is_file():
+        return None
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                json.loads(line.strip() or "null")
+            except ValueError as error:
+                return f"line {number}: {error}"
+    return None
 
 
 def _check(task: Task, origin: str, columns: list[Iterable[Any]]) -> Examples:

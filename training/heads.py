@@ -92,12 +92,13 @@ COMBINES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "full": _full,
     "cosine": _cosine,
 }
-"""``(batch_size, hidden_size)`` twice → features. diff_product is symmetric in its two texts, concat and full are not."""
+"""``(batch_size, hidden_size)`` twice → features. The same for (b, a): diff_product and cosine alone."""
 
 
 def combined_size(combine: str, hidden_size: int) -> int:
     """Number of features that ``COMBINES[combine]`` gives."""
-    return {"concat": 2 * hidden_size, "diff_product": 2 * hidden_size, "full": 4 * hidden_size, "cosine": 1}[combine]
+    sizes = {"concat": 2 * hidden_size, "diff_product": 2 * hidden_size, "full": 4 * hidden_size, "cosine": 1}
+    return sizes[combine]
 
 
 def build_body(

@@ -52,7 +52,7 @@ class MultitaskModel(nn.Module):
 
         Args:
             task: Its name.
-            batch: ``batch.sequences_per_example`` sequences an example: all first texts, then all second ones.
+            batch: ``sequences_per_example`` sequences an example: all first texts, then all second ones.
 
         Returns:
             Shape ``(batch_size, num_outputs)``.

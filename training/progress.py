@@ -6,7 +6,14 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
@@ -31,7 +38,7 @@ class RunObserver:
         self._console = console
         self._progress = build_progress(console)
         self._bar = self._progress.add_task("training", total=steps, completed=first_step, note="")
-        self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
         self._losses: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -42,33 +49,40 @@ class RunObserver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
     def on_step(self, step: int, losses: Mapping[str, float], rates: Mapping[str, float]) -> None:
         """Move the bar and log losses and rates."""
         for name, loss in losses.items():
             past = self._losses.get(name, loss)
             self._losses[name] = SMOOTHING * past + (1 - SMOOTHING) * loss
-            self._writer.add_scalar(f"loss/{name}", loss, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(f"loss/{name}", loss, step)
         for group, rate in rates.items():
-            self._writer.add_scalar(f"learning_rate/{group}", rate, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(f"learning_rate/{group}", rate, step)
         self._progress.update(self._bar, completed=step, note=self._loss_note())
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
         """Print the scores on the selection split and log them."""
         for task, metrics in evaluation.metrics.items():
             for metric, value in metrics.items():
-                self._writer.add_scalar(f"{metric}/{task}", value, evaluation.step)  # type: ignore[no-untyped-call]
-        self._writer.add_scalar("joint_score", evaluation.score, evaluation.step)  # type: ignore[no-untyped-call]
-        firsts = "  ".join(f"{task} {next(iter(values.values())):.3f}" for task, values in evaluation.metrics.items())
+                self._writer.add_scalar(f"{metric}/{task}", value, evaluation.step)
+        self._writer.add_scalar("joint_score", evaluation.score, evaluation.step)
+        primary = {task: next(iter(values.values())) for task, values in evaluation.metrics.items()}
+        scores = "  ".join(f"{task} {value:.3f}" for task, value in primary.items())
         best = "  (best)" if evaluation.is_best else ""
-        self._console.print(
-            f"step {evaluation.step}: joint score {evaluation.score:.4f}{best}  {firsts}  loss: {self._loss_note()}",
-            highlight=False,
+        say(
+            self._console,
+            f"step {evaluation.step}: joint score {evaluation.score:.4f}{best}  {scores}  "
+            f"loss: {self._loss_note()}",
         )
 
     def _loss_note(self) -> str:
         return " ".join(f"{name} {loss:.3f}" for name, loss in self._losses.items())
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is: not coloured, and in a log file not broken at 80 columns."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def build_progress(console: Console) -> Progress:
@@ -89,6 +103,7 @@ def metrics_table(title: str, metrics: Metrics) -> Table:
     """Metrics of every task as a table."""
     table = Table("task", "metric", "value", title=title, title_justify="left")
     for task, values in metrics.items():
+        table.add_section()
         for number, (metric, value) in enumerate(values.items()):
-            table.add_row(task if number == 0 else "", metric, f"{value:.4f}", end_section=number == len(values) - 1)
+            table.add_row(task if number == 0 else "", metric, f"{value:.4f}")
     return table

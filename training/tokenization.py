@@ -35,7 +35,9 @@ def build_tokenizer(tokenizer_json: str, max_length: int) -> Tokenizer:
     return tokenizer
 
 
-def encode_texts(tokenizer: Tokenizer, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[TokenSequence]:
+def encode_texts(
+    tokenizer: Tokenizer, texts: Sequence[str] | Sequence[tuple[str, str]]
+) -> list[TokenSequence]:
     """Encode texts, or pairs of texts as one sequence each."""
     encodings = tokenizer.encode_batch(list(texts))
     return [TokenSequence(input_ids=e.ids, token_type_ids=e.type_ids) for e in encodings]
