@@ -39,7 +39,11 @@ def create_app(lifecycle: Lifecycle) -> FastAPI:
     async def docs() -> Response:
         script, style = SWAGGER_ASSETS
         return get_swagger_ui_html(
-            openapi_url="/openapi.json", title="EncodeOnce", swagger_js_url=script, swagger_css_url=style
+            openapi_url="/openapi.json",
+            title="EncodeOnce",
+            swagger_js_url=script,
+            swagger_css_url=style,
+            swagger_favicon_url="data:,",
         )
 
     return app

@@ -53,9 +53,12 @@ def text_sequences(inputs: Sequence[TextInput], settings: Settings) -> list[Text
         RequestTooLarge: If there are too many.
         InvalidRequest: If texts are too long. Each is named.
     """
-    check_texts([(f"inputs.{i}.text", each.text) for i, each in enumerate(inputs)], len(inputs), settings)
-    pairs = [(f"inputs.{i}.text_pair", each.text_pair) for i, each in enumerate(inputs) if each.text_pair]
-    check_texts(pairs, len(inputs), settings)
+    texts = [
+        (f"inputs.{i}.{field}", text)
+        for i, each in enumerate(inputs)
+        for field, text in (("text", each.text), ("text_pair", each.text_pair or ""))
+    ]
+    check_texts(texts, len(inputs), settings)
     return [TextSequence(text=each.text, text_pair=each.text_pair) for each in inputs]
 
 
@@ -105,16 +108,28 @@ async def while_connected(request: Request, work: Awaitable[T]) -> T:
     Raises:
         ClientGone: If the client left.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+    is_over = False
+
+    def leave(_watch: asyncio.Future[None]) -> None:
+        if not is_over:
+            task.cancel()
+
+    # The work stays in the request's own task: an answer from the cache is there before the watch has even
+    # begun.
     watch = asyncio.ensure_future(_disconnected(request))
+    watch.add_done_callback(leave)
     try:
-        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientGone("The client closed the connection.")
+        return await work
+    except asyncio.CancelledError:
+        if not watch.done():
+            raise
+        task.uncancel()
+        raise ClientGone("The client closed the connection.") from None
     finally:
+        is_over = True
         watch.cancel()
-        task.cancel()
 
 
 async def _disconnected(request: Request) -> None:

@@ -9,7 +9,7 @@ from export.manifest import Pooling, Precision
 from service.encoder_cache import EncoderCache, encoder_namespace, sequence_key
 from service.encoding import Encoding
 from service.tokenization import TextSequence
-from tests.support.service_fakes import FakeTokenizer, manifest, tokens
+from tests.support.service_fakes import FakeTokenizer, manifest, task, tokens
 
 BOTH = frozenset(Pooling)
 NAMESPACE = encoder_namespace(manifest(), Precision.FP32)
@@ -56,11 +56,8 @@ async def test_truncation_is_part_of_the_identity() -> None:
 
 def test_encoder_precision_and_calibration_part_the_keys() -> None:
     served = manifest()
-    other_encoder = manifest(
-        {name: each.model_copy(update={"head": each.head.model_copy(update={"encoder_fingerprint": "e" * 64})})
-         for name, each in served.tasks.items()},
-        fingerprint="e" * 64,
-    )  # fmt: skip
+    other = "e" * 64
+    other_encoder = manifest({"intent": task(fingerprint=other)}, fingerprint=other)
     files = dict(served.files)
     files["encoder.int8.onnx"] = files["encoder.int8.onnx"].model_copy(update={"sha256": "2" * 64})
     recalibrated = served.model_copy(update={"files": files})

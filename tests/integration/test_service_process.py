@@ -1,0 +1,176 @@
+"""A real ``bentoml serve`` process with a tiny bundle, from the outside."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import bentoml
+import httpx
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+START_LIMIT_S = 120.0
+"""Far beyond what it takes: the machine may be busy."""
+
+pytestmark = pytest.mark.integration
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start_service(bundle: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
+    command = [str(Path(sys.executable).with_name("bentoml")), "serve", ".", "--host", "127.0.0.1"]
+    environment = {**os.environ, "ENCODEONCE_BUNDLE": str(bundle), "BENTOML_DO_NOT_TRACK": "1"}
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [*command, "--port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    limit_s = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < limit_s:
+        assert process.poll() is None, log.read_text()
+        try:
+            if httpx.get(f"{url}/readyz", timeout=1.0).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError(f"not ready after {START_LIMIT_S} s: {log.read_text()}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.send_signal(signal.SIGKILL)
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def url(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port, log = free_port(), tmp_path_factory.mktemp("service") / "log"
+    process = start_service(tiny_bundle, port, log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(process, address, log)
+        yield address
+    finally:
+        stop(process)
+
+
+def assert_problem(response: httpx.Response, status: int) -> None:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == status
+    assert response.headers["x-request-id"] == response.json()["request_id"]
+
+
+def test_every_task_answers_and_a_second_request_is_cached(url: str) -> None:
+    body = {"inputs": ["where is my parcel", {"text": "the lamp is broken", "text_pair": "broken lamp"}]}
+    first = httpx.post(f"{url}/v1/predict", json=body).json()
+    second = httpx.post(f"{url}/v1/predict", json=body).json()
+    assert set(first["predictions"][0]) == {"sentiment", "topic", "stars", "length"}
+    assert len(first["predictions"][1]) == 6
+    assert first["predictions"] == second["predictions"]
+    assert first["usage"]["encoder_rows"] == 4
+    assert second["usage"]["cache_hits"] == 4
+
+
+def test_bentomls_client_speaks_to_the_native_method(url: str) -> None:
+    with bentoml.SyncHTTPClient(url) as client:
+        named = client.predict(inputs=["red shoe"], tasks=["sentiment"])
+        every = client.predict(inputs=[{"text": "red shoe"}])
+        with pytest.raises(bentoml.exceptions.NotFound, match="Unknown task 'ner'"):
+            client.predict(inputs=["red shoe"], tasks=["ner"])
+    assert list(named["predictions"][0]) == ["sentiment"]
+    assert every["predictions"][0]["sentiment"] == named["predictions"][0]["sentiment"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nope", 404),
+        ("GET", "/", 404),
+        ("GET", "/docs.json", 404),
+        ("GET", "/static_content/nope", 404),
+        ("GET", "/v1/predict", 405),
+        ("POST", "/schema.json", 404),
+        ("POST", "/v1/predict", 400),
+    ],
+)
+def test_errors_are_problem_documents_on_every_path(url: str, method: str, path: str, status: int) -> None:
+    content = "{" if method == "POST" else None
+    headers = {"content-type": "application/json"}
+    assert_problem(httpx.request(method, url + path, content=content, headers=headers), status)
+
+
+def test_text_that_no_encoding_can_hold_is_a_client_error(url: str) -> None:
+    for content in (b'{"inputs": ["\\ud800"]}', b'{"inputs": ["\xff"]}'):
+        headers = {"content-type": "application/json"}
+        assert_problem(httpx.post(f"{url}/v1/predict", content=content, headers=headers), 400)
+
+
+def test_there_is_one_openapi_document_and_docs_with_their_assets(url: str) -> None:
+    assert "/v1/predict" in httpx.get(f"{url}/openapi.json").json()["paths"]
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        assert f"/static_content/{asset}" in httpx.get(f"{url}/docs").text
+        assert httpx.get(f"{url}/static_content/{asset}").status_code == 200
+
+
+def test_health_metrics_and_the_native_schema_answer(url: str) -> None:
+    assert httpx.get(f"{url}/livez").json() == httpx.get(f"{url}/healthz").json() == {"status": "live"}
+    assert httpx.get(f"{url}/schema.json").json()["routes"][0]["route"] == "/v1/predict"
+    metrics = httpx.get(f"{url}/metrics").text
+    for name in ("encodeonce_requests_total", "encodeonce_bundle_info", "process_resident_memory_bytes"):
+        assert name in metrics
+
+
+def test_embeddings_answer(url: str) -> None:
+    answer = httpx.post(f"{url}/v1/embeddings", json={"input": "red shoe", "model": "any"}).json()
+    assert len(answer["data"][0]["embedding"]) == 32
+
+
+def test_a_bad_bundle_ends_the_command_with_the_reason(tmp_path: Path) -> None:
+    process = start_service(tmp_path / "none", free_port(), tmp_path / "log")
+    try:
+        assert process.wait(START_LIMIT_S) != 0
+    finally:
+        stop(process)
+    log = (tmp_path / "log").read_text()
+    assert "There is no bundle at" in log
+    assert "Traceback" not in log
+
+
+def test_terminating_ends_the_process_and_its_workers(tiny_bundle: Path, tmp_path: Path) -> None:
+    port = free_port()
+    process = start_service(tiny_bundle, port, tmp_path / "log")
+    try:
+        wait_until_ready(process, f"http://127.0.0.1:{port}", tmp_path / "log")
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        process.wait(30)
+        _, alive = psutil.wait_procs(workers, timeout=30)
+        assert not alive
+    finally:
+        stop(process)
+    assert "Traceback" not in (tmp_path / "log").read_text()
