@@ -18,6 +18,8 @@ from training.tasks import Task
 from training.tokenization import TokenSequence, encode_texts
 
 MAX_FAULTS_SHOWN = 5
+NO_ROWS = ("corresponds to no data", "BatchSize must be greater than 0")
+"""What `datasets` says of a text file, and of a Parquet file, without rows."""
 
 Text = str | tuple[str, str]
 
@@ -127,7 +129,7 @@ def _read(source: str | HubSplit, columns: Sequence[str]) -> Any:  # noqa: ANN40
     except DataError:
         raise
     except Exception as error:  # datasets wraps readers' errors of many types in its own
-        if "corresponds to no data" in str(error):
+        if any(sign in f"{error} {error.__cause__}" for sign in NO_ROWS):
             raise DataError(f"{where} has no rows") from error
         reason = _first_broken_line(Path(where)) or error.__cause__ or error
         raise DataError(f"{where} cannot be read: {reason}") from error

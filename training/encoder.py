@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -71,7 +72,7 @@ def load_encoder(model: str) -> SharedEncoder:
             backbone = AutoModel.from_pretrained(
                 locate_weights(model), dtype=torch.float32, attn_implementation="sdpa"
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise WeightsError(f"Encoder {model!r} cannot be loaded: {error}") from error
     return SharedEncoder(backbone)
 

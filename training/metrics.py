@@ -40,10 +40,12 @@ def measure(kind: str, logits: NDArray[np.float32], labels: NDArray[np.float64])
 
 
 def _labelled(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, float]:
+    # One class has no correlation with anything: scikit-learn also says 0, with a warning.
+    constant = np.ptp(predicted) == 0 or np.ptp(labels) == 0
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
         "f1_macro": float(f1_score(labels, predicted, average="macro")),
-        "matthews": float(matthews_corrcoef(labels, predicted)),
+        "matthews": 0.0 if constant else float(matthews_corrcoef(labels, predicted)),
     }
 
 

@@ -1,0 +1,263 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.config import HubSplit
+from training.data import Examples, encode_examples, load_examples, split_for_selection
+from training.encoder import load_tokenizer_json
+from training.errors import DataError
+from training.tasks import Task
+from training.tokenization import build_tokenizer
+
+MOOD = Task(
+    name="mood",
+    kind="classification",
+    text_columns=("text",),
+    label_column="label",
+    labels=("bad", "good"),
+    bi_encoder=False,
+)
+STARS = Task(
+    name="stars",
+    kind="regression",
+    text_columns=("text",),
+    label_column="label",
+    labels=None,
+    bi_encoder=False,
+)
+PAIR = Task(
+    name="same",
+    kind="pair_regression",
+    text_columns=("a", "b"),
+    label_column="label",
+    labels=None,
+    bi_encoder=True,
+)
+
+ROWS: list[dict[str, Any]] = [
+    {"text": "a lamp", "label": "good"},
+    {"text": "007", "label": "bad"},
+    {"text": "None", "label": "bad"},
+    {"text": 'quoted "text", with\nnew line', "label": "good"},
+    {"text": "line\u2028separator Ünïcode", "label": "good"},
+]
+
+
+def write(file: Path, rows: list[dict[str, Any]]) -> str:
+    if file.suffix == ".jsonl":
+        file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    elif file.suffix == ".csv":
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    return str(file)
+
+
+def message_of(task: Task, source: str) -> str:
+    with pytest.raises(DataError) as caught:
+        load_examples(task, source)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_every_format_gives_the_same_examples(tmp_path: Path, suffix: str) -> None:
+    examples = load_examples(MOOD, write(tmp_path / f"rows{suffix}", ROWS))
+    assert examples.texts == [row["text"] for row in ROWS]
+    assert examples.labels.tolist() == [1, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("values", [[1, 4, 0], [0.5, 4.0, -1e-3]])
+def test_every_format_gives_the_same_values(tmp_path: Path, suffix: str, values: list[float]) -> None:
+    rows = [{"text": f"text {value}", "label": value} for value in values]
+    assert load_examples(STARS, write(tmp_path / f"rows{suffix}", rows)).labels.tolist() == values
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_whole_numbers_are_labels_by_their_digits(tmp_path: Path, suffix: str) -> None:
+    task = Task(
+        name="digit",
+        kind="classification",
+        text_columns=("text",),
+        label_column="label",
+        labels=("0", "1"),
+        bi_encoder=False,
+    )
+    rows = [{"text": "x", "label": 1}, {"text": "y", "label": 0}]
+    assert load_examples(task, write(tmp_path / f"rows{suffix}", rows)).labels.tolist() == [1, 0]
+
+
+def test_a_pair_is_two_columns(tmp_path: Path) -> None:
+    source = write(tmp_path / "pairs.jsonl", [{"a": "one", "b": "two", "label": 3}])
+    assert load_examples(PAIR, source).texts == [("one", "two")]
+
+
+def test_a_dataset_of_the_hub_is_loaded_by_its_split(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    write(tmp_path / "set" / "train.jsonl", ROWS)
+    write(tmp_path / "set" / "validation.jsonl", ROWS[:2])
+    source = HubSplit(hub=str(tmp_path / "set"), split="validation")
+    assert load_examples(MOOD, source).texts == ["a lamp", "007"]
+    with pytest.raises(DataError, match=r"set cannot be read: .*Unknown split \"test\""):
+        load_examples(MOOD, HubSplit(hub=str(tmp_path / "set"), split="test"))
+
+
+def test_a_missing_column_is_named_beside_those_that_are_there(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", [{"body": "x", "label": "good"}])
+    assert (
+        message_of(MOOD, source)
+        == f"{source}: task 'mood' reads column text, but the columns are body, label"
+    )
+
+
+def test_rows_that_do_not_fit_are_numbered_and_counted(tmp_path: Path) -> None:
+    rows = [{"text": f"text {number}", "label": "fine"} for number in range(8)]
+    message = message_of(MOOD, write(tmp_path / "rows.jsonl", [{"text": "ok", "label": "good"}, *rows]))
+    assert "rows.jsonl, task 'mood': row 2: label 'fine' is none of bad, good; row 3:" in message
+    assert message.endswith("(and 3 rows more)")
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "fault"),
+    [
+        (MOOD, {"text": "x", "label": "fine"}, "row 2: label 'fine' is none of bad, good"),
+        (MOOD, {"text": "x", "label": None}, "row 2: label is missing (null or NaN)"),
+        (MOOD, {"text": " \n", "label": "bad"}, "row 2: text is empty"),
+        (MOOD, {"text": None, "label": "bad"}, "row 2: text should be text, found None"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named(
+    tmp_path: Path, task: Task, row: dict[str, Any], fault: str
+) -> None:
+    source = write(tmp_path / "rows.jsonl", [{"text": "x", "label": "good"}, row])
+    assert message_of(task, source) == f"{source}, task {task.name!r}: {fault}"
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("null", "label is missing (null or NaN)"),
+        ("NaN", "label is missing (null or NaN)"),
+        ("Infinity", "label should be finite, found inf"),
+        ('"five"', "label should be a number, found 'five'"),
+    ],
+)
+def test_a_value_that_is_no_number_is_named(tmp_path: Path, value: str, fault: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(f'{{"text": "x", "label": 1.5}}\n{{"text": "y", "label": {value}}}\n')
+    assert message_of(STARS, str(file)) == f"{file}, task 'stars': row 2: {fault}"
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "n/a", "1,5"])
+def test_a_cell_of_a_csv_file_that_is_no_number_is_named(tmp_path: Path, cell: str) -> None:
+    source = write(tmp_path / "rows.csv", [{"text": "x", "label": "1.5"}, {"text": "y", "label": cell}])
+    assert f"{source}, task 'stars': row 2: label should be" in message_of(STARS, source)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_an_empty_file_is_named(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"rows{suffix}"
+    file.touch()
+    assert message_of(MOOD, str(file)) == f"{file} is empty"
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.csv", "text,label\n"), ("b.jsonl", "\n\n"), ("c.json", "[]")])
+def test_a_file_without_rows_is_named(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert message_of(MOOD, str(tmp_path / name)) == f"{tmp_path / name} has no rows"
+
+
+def test_a_table_without_rows_is_named(tmp_path: Path) -> None:
+    table = pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.string())})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    assert "has no rows" in message_of(MOOD, str(tmp_path / "rows.parquet"))
+
+
+def test_a_malformed_line_is_named_as_an_editor_counts_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(
+        '{"text": "x", "label": "bad"}\n\n{"text": "y", "label": "bad"\n{"text": "z", "label": "bad"}\n'
+    )
+    assert f"{file} cannot be read: line 3: Expecting ',' delimiter" in message_of(MOOD, str(file))
+    assert capfd.readouterr().err == "", "the reader's own log stays off the terminal"
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.jsonl"])
+def test_a_file_of_another_format_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b'text,label\n"open,b\nc,d\n\xff\xfe')
+    assert f"{tmp_path / name} cannot be read: " in message_of(MOOD, str(tmp_path / name))
+
+
+def test_a_file_that_has_gone_is_named(tmp_path: Path) -> None:
+    assert f"{tmp_path / 'gone.jsonl'} cannot be read" in message_of(MOOD, str(tmp_path / "gone.jsonl"))
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", ROWS)
+    load_examples(MOOD, source)
+    write(tmp_path / "rows.jsonl", ROWS[:2])
+    assert len(load_examples(MOOD, source)) == 2
+
+
+@given(
+    count=st.integers(2, 300),
+    fraction=st.floats(0.01, 0.99),
+    max_rows=st.integers(1, 50),
+    seed=st.integers(0, 99),
+)
+def test_rows_set_aside_are_disjoint_complete_bounded_and_repeatable(
+    count: int, fraction: float, max_rows: int, seed: int
+) -> None:
+    examples = Examples(
+        texts=[str(number) for number in range(count)], labels=np.arange(count, dtype=np.float64)
+    )
+    train, selection = split_for_selection(examples, fraction=fraction, max_rows=max_rows, seed=seed)
+    assert sorted([*train.labels, *selection.labels]) == list(range(count))
+    assert 1 <= len(selection) <= max_rows
+    assert len(train) >= 1
+    assert [str(int(label)) for label in train.labels] == train.texts, "text and label stay together"
+    again = split_for_selection(examples, fraction=fraction, max_rows=max_rows, seed=seed)
+    assert [part.texts for part in again] == [train.texts, selection.texts]
+
+
+def test_rows_set_aside_depend_on_the_seed() -> None:
+    examples = Examples(texts=["x"] * 100, labels=np.arange(100, dtype=np.float64))
+    first, second = (
+        split_for_selection(examples, fraction=0.1, max_rows=50, seed=seed)[1] for seed in (0, 1)
+    )
+    assert first.labels.tolist() != second.labels.tolist()
+
+
+def test_a_bi_encoded_pair_becomes_two_sequences_and_a_cross_encoded_one_becomes_one(
+    tiny_encoder: Path,
+) -> None:
+    tokenizer = build_tokenizer(load_tokenizer_json(str(tiny_encoder)), 24)
+    examples = Examples(texts=[("the lamp", "blue"), ("a", "b c d")], labels=np.zeros(2))
+    apart = encode_examples(PAIR, examples, tokenizer)
+    assert [len(example) for example in apart.sequences] == [2, 2]
+    assert apart.lengths.tolist() == [4, 5]
+    cross = Task(
+        name="x",
+        kind="pair_regression",
+        text_columns=("a", "b"),
+        label_column="label",
+        labels=None,
+        bi_encoder=False,
+    )
+    (pair,), _ = encode_examples(cross, examples, tokenizer).sequences
+    assert pair.token_type_ids == [0, 0, 0, 0, 1, 1]
+    first, second = apart.sequences[0]
+    assert pair.input_ids == [*first.input_ids, *second.input_ids[1:]]

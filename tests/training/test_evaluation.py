@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.build import TrainedModel, load_model
+from training.data import EncodedExamples, encode_examples, load_examples
+from training.evaluation import evaluate, predict_logits
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_run: Path) -> TrainedModel:
+    return load_model(tiny_run)
+
+
+def dev_of(trained: TrainedModel, task: str) -> EncodedExamples:
+    examples = load_examples(trained.tasks[task], trained.config.tasks[task].data.dev)
+    return encode_examples(trained.tasks[task], examples, trained.tokenizer)
+
+
+@pytest.mark.parametrize("task", ["sentiment", "paraphrase", "similarity"])
+def test_predictions_do_not_depend_on_batch_size_or_order(trained: TrainedModel, task: str) -> None:
+    examples = dev_of(trained, task)
+    alone = predict_logits(trained.model, trained.tasks[task], examples, batch_size=1)
+    assert alone.std() > 1e-3, "the examples do differ"
+    for batch_size in (3, 7, 64):
+        together = predict_logits(trained.model, trained.tasks[task], examples, batch_size=batch_size)
+        np.testing.assert_allclose(together, alone, atol=1e-5)
+    order = np.random.default_rng(0).permutation(len(examples))
+    shuffled = EncodedExamples(
+        sequences=[examples.sequences[index] for index in order], labels=examples.labels[order]
+    )
+    found = predict_logits(trained.model, trained.tasks[task], shuffled, batch_size=5)
+    np.testing.assert_allclose(found, alone[order], atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_models_mode_is_restored_and_dropout_is_off_meanwhile(
+    trained: TrainedModel, training: bool
+) -> None:
+    trained.model.train(training)
+    examples = dev_of(trained, "sentiment")
+    first, second = (
+        predict_logits(trained.model, trained.tasks["sentiment"], examples, batch_size=8) for _ in range(2)
+    )
+    assert np.array_equal(first, second)
+    assert trained.model.training is training
+    trained.model.eval()
+
+
+def test_every_task_is_measured_and_every_example_counted(trained: TrainedModel) -> None:
+    data = {name: dev_of(trained, name) for name in trained.tasks}
+    seen: list[int] = []
+    metrics = evaluate(trained.model, trained.tasks, data, batch_size=8, on_batch=seen.append)
+    assert list(metrics) == list(trained.tasks)
+    assert sum(seen) == sum(map(len, data.values()))
+
+
+def test_metrics_of_a_run_are_those_of_its_best_checkpoint_on_dev(trained: TrainedModel) -> None:
+    data = {name: dev_of(trained, name) for name in trained.tasks}
+    again = evaluate(trained.model, trained.tasks, data, batch_size=64)
+    assert trained.metrics["dev"] == {name: pytest.approx(values, abs=1e-6) for name, values in again.items()}
