@@ -6,7 +6,14 @@ One process serves, so the metrics live in its memory, in a registry of their ow
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -28,6 +35,7 @@ class Metrics:
     """What is counted. An ``Observer`` for the engine."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        disable_created_metrics()  # a second series for every counter, which no one reads
         self.registry = registry or CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = self._counter("requests", "Requests answered.", "route", "method", "status")

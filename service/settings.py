@@ -12,6 +12,9 @@ from export.manifest import Precision
 
 MIB = 1024 * 1024
 
+DEFAULT_BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "support_desk"
+"""Beside the ``service`` package: in the repository, and in a built bento whatever its working directory."""
+
 
 class Provider(StrEnum):
     """Where the encoder runs."""
@@ -27,7 +30,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ENCODEONCE_", frozen=True)
 
-    bundle: Path = Field(Path("bundles/support_desk"), description="Folder of the bundle to serve.")
+    bundle: Path = Field(
+        DEFAULT_BUNDLE,
+        description="Folder of the bundle to serve. By default bundles/support_desk beside the code.",
+    )
     precision: Precision = Field(
         Precision.FP32, description="Encoder graph to run: fp32, or one the bundle has."
     )

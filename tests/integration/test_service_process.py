@@ -1,75 +1,22 @@
 """A real ``bentoml serve`` process with a tiny bundle, from the outside."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import bentoml
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
-ROOT = Path(__file__).parents[2]
-START_LIMIT_S = 120.0
-"""Far beyond what it takes: the machine may be busy."""
+from tests.support.service_process import START_LIMIT_S, free_port, start_service, stop, wait_until_ready
 
 pytestmark = pytest.mark.integration
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def start_service(bundle: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
-    command = [str(Path(sys.executable).with_name("bentoml")), "serve", ".", "--host", "127.0.0.1"]
-    environment = {**os.environ, "ENCODEONCE_BUNDLE": str(bundle), "BENTOML_DO_NOT_TRACK": "1"}
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [*command, "--port", str(port)],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    limit_s = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < limit_s:
-        assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(f"{url}/readyz", timeout=1.0).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError(f"not ready after {START_LIMIT_S} s: {log.read_text()}")
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.send_signal(signal.SIGKILL)
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
 def url(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port, log = free_port(), tmp_path_factory.mktemp("service") / "log"
-    process = start_service(tiny_bundle, port, log)
+    process = start_service(port, log, ENCODEONCE_BUNDLE=str(tiny_bundle))
     address = f"http://127.0.0.1:{port}"
     try:
         wait_until_ready(process, address, log)
@@ -96,6 +43,8 @@ def test_every_task_answers_and_a_second_request_is_cached(url: str) -> None:
     assert second["usage"]["cache_hits"] == 4
 
 
+# BentoML 1.4.39 itself uses deprecated parts of pathspec and pydantic.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_bentomls_client_speaks_to_the_native_method(url: str) -> None:
     with bentoml.SyncHTTPClient(url) as client:
         named = client.predict(inputs=["red shoe"], tasks=["sentiment"])
@@ -151,7 +100,7 @@ def test_embeddings_answer(url: str) -> None:
 
 
 def test_a_bad_bundle_ends_the_command_with_the_reason(tmp_path: Path) -> None:
-    process = start_service(tmp_path / "none", free_port(), tmp_path / "log")
+    process = start_service(free_port(), tmp_path / "log", ENCODEONCE_BUNDLE=str(tmp_path / "none"))
     try:
         assert process.wait(START_LIMIT_S) != 0
     finally:
@@ -163,7 +112,7 @@ def test_a_bad_bundle_ends_the_command_with_the_reason(tmp_path: Path) -> None:
 
 def test_terminating_ends_the_process_and_its_workers(tiny_bundle: Path, tmp_path: Path) -> None:
     port = free_port()
-    process = start_service(tiny_bundle, port, tmp_path / "log")
+    process = start_service(port, tmp_path / "log", ENCODEONCE_BUNDLE=str(tiny_bundle))
     try:
         wait_until_ready(process, f"http://127.0.0.1:{port}", tmp_path / "log")
         workers = psutil.Process(process.pid).children(recursive=True)
