@@ -29,7 +29,7 @@ from training.checkpoint import (
 from training.config import Config, TaskConfig, dump_config, load_config
 from training.data import EncodedExamples, Examples, encode_examples, load_examples, split_for_selection
 from training.encoder import SharedEncoder, build_encoder, load_encoder, load_tokenizer_json
-from training.errors import CheckpointError, ConfigError, DataError
+from training.errors import CheckpointError, ConfigError, DataError, WeightsError
 from training.heads import BiEncoderHead, PooledHead, build_body, combined_size
 from training.model import HeadSpec, MultitaskModel
 from training.optimization import build_optimizer, build_schedule
@@ -127,14 +127,15 @@ def load_model(path: Path) -> TrainedModel:
         model = build_model(config, build_encoder(checkpoint / ENCODER_FOLDER))
         model.load_state_dict(load_file(checkpoint / MODEL_FILE))
         tokenizer_json = (checkpoint / TOKENIZER_FILE).read_text(encoding="utf-8")
+        tokenizer = build_tokenizer(tokenizer_json, config.encoder.max_length)
         metrics = read_metrics(checkpoint)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError, WeightsError) as error:
         raise CheckpointError(f"{checkpoint} is damaged: {error}") from error
     return TrainedModel(
         config=config,
         model=model.eval(),
         tasks=build_tasks(config),
-        tokenizer=build_tokenizer(tokenizer_json, config.encoder.max_length),
+        tokenizer=tokenizer,
         metrics=metrics,
         checkpoint=checkpoint,
     )
@@ -182,7 +183,7 @@ class Run:
         try:
             self.trainer.model.load_state_dict(load_file(checkpoint / MODEL_FILE))
             self.trainer.load_state(checkpoint / STATE_FILE)
-        except (OSError, RuntimeError, KeyError, ValueError, SafetensorError, UnpicklingError) as error:
+        except (OSError, EOFError, RuntimeError, KeyError, ValueError, SafetensorError, UnpicklingError) as error:
             raise CheckpointError(f"{checkpoint} cannot be resumed from: {error}") from error
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
+from training.errors import WeightsError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSequence:
@@ -28,8 +30,14 @@ def build_tokenizer(tokenizer_json: str, max_length: int) -> Tokenizer:
     Args:
         tokenizer_json: Text of a ``tokenizer.json``.
         max_length: Tokens a sequence keeps, special tokens included; of a pair, the longer text loses first.
+
+    Raises:
+        WeightsError: If the text is no tokenizer.
     """
-    tokenizer = Tokenizer.from_str(tokenizer_json)
+    try:
+        tokenizer = Tokenizer.from_str(tokenizer_json)
+    except Exception as error:  # the library raises nothing more special
+        raise WeightsError(f"tokenizer.json cannot be read: {error}") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length, strategy="longest_first")
     return tokenizer
