@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from export.bundle import _encoder_entry
+from export.fingerprint import fingerprint
+from export.manifest import Manifest
+from tests.support.tiny import write_tiny_encoder
+from training.build import TrainedModel, load_model
+from training.encoder import SharedEncoder, load_encoder, load_tokenizer_json
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder: Path) -> SharedEncoder:
+    return load_encoder(str(tiny_encoder))
+
+
+@pytest.fixture(scope="module")
+def tokenizer_json(tiny_encoder: Path) -> str:
+    return load_tokenizer_json(str(tiny_encoder))
+
+
+@given(data=st.data())
+def test_any_changed_weight_is_another_encoder(
+    encoder: SharedEncoder, tokenizer_json: str, data: st.DataObject
+) -> None:
+    before = fingerprint(encoder, tokenizer_json, 24)
+    parameter = data.draw(st.sampled_from(list(encoder.parameters())), label="parameter")
+    index = data.draw(st.integers(0, parameter.numel() - 1), label="index")
+    flat = parameter.detach().view(-1)
+    kept = flat[index].clone()
+    flat[index] = torch.nextafter(kept, torch.tensor(torch.inf))
+    try:
+        assert fingerprint(encoder, tokenizer_json, 24) != before
+    finally:
+        flat[index] = kept
+    assert fingerprint(encoder, tokenizer_json, 24) == before
+
+
+def test_another_max_length_is_another_encoder(encoder: SharedEncoder, tokenizer_json: str) -> None:
+    assert fingerprint(encoder, tokenizer_json, 24) != fingerprint(encoder, tokenizer_json, 25)
+
+
+def test_another_tokenizer_is_another_encoder(encoder: SharedEncoder, tokenizer_json: str) -> None:
+    changed = json.loads(tokenizer_json)
+    changed["normalizer"]["lowercase"] = False
+    assert fingerprint(encoder, json.dumps(changed), 24) != fingerprint(encoder, tokenizer_json, 24)
+
+
+def test_the_layout_of_the_tokenizers_file_does_not_matter(
+    encoder: SharedEncoder, tokenizer_json: str
+) -> None:
+    pretty = json.dumps(json.loads(tokenizer_json), indent=4)
+    assert fingerprint(encoder, pretty, 24) == fingerprint(encoder, tokenizer_json, 24)
+
+
+@pytest.mark.parametrize(("key", "value"), [("hidden_act", "relu"), ("layer_norm_eps", 1e-5)])
+def test_another_arithmetic_with_the_same_weights_is_another_encoder(
+    tiny_encoder: Path, tokenizer_json: str, key: str, value: object
+) -> None:
+    encoder = load_encoder(str(tiny_encoder))
+    before = fingerprint(encoder, tokenizer_json, 24)
+    setattr(encoder.config, key, value)
+    assert fingerprint(encoder, tokenizer_json, 24) != before
+
+
+def test_where_the_weights_lie_does_not_matter(
+    tmp_path: Path, tokenizer_json: str, encoder: SharedEncoder
+) -> None:
+    twin = load_encoder(str(write_tiny_encoder(tmp_path / "elsewhere")))
+    assert fingerprint(twin, tokenizer_json, 24) == fingerprint(encoder, tokenizer_json, 24)
+
+
+def test_a_checkpoint_loaded_again_is_the_same_encoder(
+    trained: TrainedModel, tiny_run: Path, manifest: Manifest
+) -> None:
+    again = load_model(tiny_run)
+    assert fingerprint(again.model.encoder, again.tokenizer.to_str(), 24) == manifest.encoder.fingerprint
+
+
+def test_an_untouched_encoder_keeps_its_identity_through_saving_and_loading(
+    tmp_path: Path, encoder: SharedEncoder, tokenizer_json: str
+) -> None:
+    encoder.backbone.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text(tokenizer_json)
+    again = load_encoder(str(tmp_path))
+    assert fingerprint(again, load_tokenizer_json(str(tmp_path)), 24) == fingerprint(
+        encoder, tokenizer_json, 24
+    )
+
+
+def test_heads_and_their_poolings_are_no_part_of_the_identity(
+    trained: TrainedModel, manifest: Manifest
+) -> None:
+    entry = _encoder_entry(trained, trained.tokenizer.to_str())
+    assert entry.fingerprint == manifest.encoder.fingerprint
+    fewer = entry.model_copy(update={"poolings": entry.poolings[:1]})
+    assert fewer.fingerprint == entry.fingerprint
+    attention = trained.model.encoder.config._attn_implementation
+    trained.model.encoder.backbone.set_attn_implementation("eager")  # as the graph is traced
+    try:
+        assert _encoder_entry(trained, trained.tokenizer.to_str()).fingerprint == entry.fingerprint
+    finally:
+        trained.model.encoder.backbone.set_attn_implementation(attention)
