@@ -35,7 +35,8 @@ class Metrics:
     """What is counted. An ``Observer`` for the engine."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        disable_created_metrics()  # a second series for every counter, which no one reads
+        # A second series for every counter, which no one reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry or CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = self._counter("requests", "Requests answered.", "route", "method", "status")

@@ -1,6 +1,5 @@
 """Everything that can be set from outside, read once at start from ``ENCODEONCE_*`` variables."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -9,6 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from export.manifest import Precision
+from service.cpus import usable_cpus
 
 MIB = 1024 * 1024
 
@@ -78,4 +78,4 @@ class Settings(BaseSettings):
     @property
     def num_threads(self) -> int:
         """Encoder threads, with ``auto`` resolved to the cores this process may use."""
-        return len(os.sched_getaffinity(0)) if self.threads == "auto" else self.threads
+        return usable_cpus() if self.threads == "auto" else self.threads

@@ -1,9 +1,9 @@
-import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from service.cpus import usable_cpus
 from service.settings import Provider, Settings
 
 
@@ -22,7 +22,7 @@ def test_the_environment_sets_fields(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_auto_threads_are_the_cores_this_process_may_use() -> None:
-    assert Settings().num_threads == len(os.sched_getaffinity(0))
+    assert Settings().num_threads == usable_cpus()
 
 
 @pytest.mark.parametrize(
