@@ -29,6 +29,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from export.manifest import BundleError
 from loadtests.bare_loop import BareLoop
 from loadtests.bundle import DEFAULT_BUNDLE
+from loadtests.closed_loop import find_wrk
 from loadtests.errors import LoadTestError
 from loadtests.measurements import ROWS, Bench, OnStep
 from loadtests.report import look_around, markdown
@@ -41,6 +42,8 @@ SAMPLE_TEXTS = 512
 def measure(options: argparse.Namespace, console: Console) -> str:
     """Measure the asked rows. Returns the report."""
     circumstances = look_around(_command(), threads=options.threads)
+    if "B3" in options.rows:
+        find_wrk()
     sentences = load_sentences(options.data, seed=options.seed)
     ensure_bundle(options.bundle, console)
     progress = Progress(
@@ -63,6 +66,7 @@ def measure(options: argparse.Namespace, console: Console) -> str:
             concurrency=options.concurrency,
             window_s=options.window,
         )
+        bench.check_supply()
         notes = [
             f"Texts: {len(texts)} sentences of SST-5 and Quora with distinct tokens, each sent once a row."
         ]
@@ -98,8 +102,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.rows = options.rows or list(ROWS)
     console = Console()
-    # A service is ended by its context manager; SIGTERM must unwind the stack like Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(128 + signal.SIGTERM))
     try:
         report = measure(options, console)
     except (BundleError, LoadTestError) as error:
@@ -130,7 +132,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all by default")
+    parser.add_argument(
+        "rows", nargs="*", type=_row, metavar="ROW", help=f"of {', '.join(ROWS)}; all by default"
+    )
     parser.add_argument("--bundle", type=Path, default=DEFAULT_BUNDLE, help="%(default)s, built if missing")
     parser.add_argument("--data", type=Path, default=default_data_folder(), help="with sst5/ and quora/")
     parser.add_argument("--output", type=Path, help="also write the report here")
@@ -159,6 +163,12 @@ def _positive(text: str) -> int:
     return number
 
 
+def _row(text: str) -> str:
+    if text.upper() not in ROWS:
+        raise argparse.ArgumentTypeError(f"there is no row {text}; known: {', '.join(ROWS)}")
+    return text.upper()
+
+
 def _positive_float(text: str) -> float:
     number = float(text)
     if not number > 0:
@@ -167,4 +177,6 @@ def _positive_float(text: str) -> float:
 
 
 if __name__ == "__main__":
+    # A service is ended by its context manager; SIGTERM must unwind the stack like Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

@@ -11,7 +11,7 @@ from pathlib import Path
 from loadtests.answers import check_answers
 from loadtests.bare_loop import BareLoop
 from loadtests.bulk import BulkRun, send_bulk
-from loadtests.closed_loop import find_wrk, run_closed_loop
+from loadtests.closed_loop import run_closed_loop
 from loadtests.errors import LoadTestError
 from loadtests.ratios import Ratio, Spread, interleave
 from loadtests.report import RowResult, Target
@@ -48,6 +48,19 @@ class Bench:
         """The one that is asked where one is: the bundle's first on single texts."""
         return next(iter(self.bare.single_text_tasks))
 
+    def check_supply(self) -> None:
+        """Find out now, and not in the last pair, whether there are enough texts.
+
+        Raises:
+            LoadTestError: If a row would run out of them.
+        """
+        # B6 warms up two services.
+        TextPool(self.texts).take(2 * self._warm_up_texts + self.pairs * self.texts_per_run)
+
+    @property
+    def _warm_up_texts(self) -> int:
+        return max(CHECKED_TEXTS, self.texts_per_request * self.in_flight)
+
     def send(self, server: Server, texts: Sequence[str], tasks: Sequence[str]) -> BulkRun:
         """Send cold texts in bulk.
 
@@ -66,7 +79,7 @@ class Bench:
         Raises:
             LoadTestError: If the service does not answer as the bare loop does.
         """
-        texts = pool.take(max(CHECKED_TEXTS, self.texts_per_request * self.in_flight))
+        texts = pool.take(self._warm_up_texts)
         answers = self.send(server, texts, tasks).answers[:CHECKED_TEXTS]
         logits = self.bare.logits(texts[:CHECKED_TEXTS], tasks)
         check_answers(answers, logits, self.bare.single_text_tasks)
@@ -93,7 +106,6 @@ def measure_b1(bench: Bench, on_step: OnStep) -> RowResult:
 
 def measure_b3(bench: Bench, on_step: OnStep) -> RowResult:
     """Single texts in a closed loop ÷ bare loop."""
-    find_wrk()
     pool = TextPool(bench.texts)
     chunks: list[list[str]] = []
     with serve(bench.bundle, threads=bench.threads) as server:

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from loadtests.bench import main
+
+
+def test_an_unknown_row_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["B99"])
+    assert "there is no row B99; known: B1, B3, B6, B13" in capsys.readouterr().err
+
+
+def test_missing_data_ends_the_measurement_before_it_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["B13", "--data", str(tmp_path)]) == 2
+    assert "CS224N_DATA" in capsys.readouterr().err
+
+
+def test_too_few_texts_are_found_out_before_anything_runs(
+    small_data: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["B1", "--data", str(small_data), "--bundle", str(tiny_bundle), "--pairs", "500"]) == 2
+    assert "more distinct texts are needed" in capsys.readouterr().err
+
+
+def test_another_bundle_than_the_default_is_never_built(
+    small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "missing"
+    assert main(["B13", "--data", str(small_data), "--bundle", str(missing)]) == 2
+    assert f"There is no bundle at {missing}" in capsys.readouterr().err
+
+
+@pytest.mark.integration
+def test_rows_are_measured_on_a_real_service(
+    small_data: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "results" / "bench.md"
+    options = [
+        "--pairs",
+        "2",
+        "--texts",
+        "32",
+        "--texts-per-request",
+        "16",
+        "--starts",
+        "1",
+        "--threads",
+        "1",
+    ]
+    arguments = ["B1", "B13", *options, "--output", str(report)]
+    assert main([*arguments, "--data", str(small_data), "--bundle", str(tiny_bundle)]) == 0
+    assert report.read_text(encoding="utf-8").strip() == capsys.readouterr().out.strip()
+    lines = report.read_text(encoding="utf-8").splitlines()
+    assert [line.split(" | ")[0] for line in lines if line.startswith("| B")] == ["| B1", "| B13"]
