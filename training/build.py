@@ -41,6 +41,8 @@ from training.trainer import Evaluation, LoopSettings, Trainer
 
 EVALUATION_BATCH_SIZE = 64
 EVALUATIONS_A_RUN = 10
+UNREADABLE = (OSError, ValueError, RuntimeError, SafetensorError, WeightsError)
+"""What the readers of a checkpoint's files raise for a missing or damaged one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ def load_model(path: Path) -> TrainedModel:
         tokenizer_json = (checkpoint / TOKENIZER_FILE).read_text(encoding="utf-8")
         tokenizer = build_tokenizer(tokenizer_json, config.encoder.max_length)
         metrics = read_metrics(checkpoint)
-    except (OSError, ValueError, RuntimeError, SafetensorError, WeightsError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{checkpoint} is damaged: {error}") from error
     return TrainedModel(
         config=config,
@@ -183,7 +185,7 @@ class Run:
         try:
             self.trainer.model.load_state_dict(load_file(checkpoint / MODEL_FILE))
             self.trainer.load_state(checkpoint / STATE_FILE)
-        except (OSError, EOFError, RuntimeError, KeyError, ValueError, SafetensorError, UnpicklingError) as error:
+        except (*UNREADABLE, EOFError, KeyError, UnpicklingError) as error:
             raise CheckpointError(f"{checkpoint} cannot be resumed from: {error}") from error
 
 
