@@ -14,7 +14,6 @@ For a quick look: --pairs 2 --texts 512 --window 3 --starts 1.
 """
 
 import argparse
-import os
 import shlex
 import signal
 import subprocess
@@ -34,6 +33,7 @@ from loadtests.errors import LoadTestError
 from loadtests.measurements import ROWS, Bench, OnStep
 from loadtests.report import look_around, markdown
 from loadtests.texts import default_data_folder, load_sentences
+from service.cpus import usable_cpus
 
 SAMPLE_TEXTS = 512
 """Most texts on which the bare loop's shape is chosen."""
@@ -148,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--window", type=_positive_float, default=8.0, help="seconds of a B3 run (%(default)s)"
     )
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cpus()
     parser.add_argument(
         "--threads", default=cores, help="of the encoder, on either side (%(default)s)", **count
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.ratios import Spread
+from service.cpus import usable_cpus
 
 ROOT = Path(__file__).resolve().parent.parent
 BUSY_SHARE = 0.25
@@ -75,7 +76,7 @@ def look_around(command: str, *, threads: int) -> Circumstances:
     """Note the circumstances, before the measurement changes them."""
     return Circumstances(
         cpu=_cpu_model(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=usable_cpus(),
         threads=threads,
         commit=_commit(),
         command=command,

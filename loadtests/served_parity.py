@@ -2,8 +2,8 @@
 
     python -m loadtests.served_parity runs/NAME bundles/NAME
 
-Every dev row of every task goes over HTTP to a real service and through the torch model of the run. Labels must be
-identical unless two labels tie, scores and values must agree within 1e-3. Exits 1 if not.
+Every dev row of every task goes over HTTP to a real service and through the torch model of the run. Labels
+must be identical unless two labels tie, scores and values must agree within 1e-3. Exits 1 if not.
 """
 
 import argparse

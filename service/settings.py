@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         30.0, description="Seconds a request may take if it does not say (504 beyond)."
     )
     max_timeout_s: PositiveFloat = Field(
-        120.0, description="Upper bound of the x-request-timeout header, seconds."
+        120.0, description="Upper bound of the x-request-timeout-ms header, in seconds."
     )
 
     @property

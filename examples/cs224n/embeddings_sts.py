@@ -55,7 +55,8 @@ def correlations(encoder: SharedEncoder, tokenizer: Tokenizer, examples: Example
     """Spearman and Pearson of the cosine against the labels."""
     first, second = zip(*examples.texts, strict=True)
     cosine = (embed(encoder, tokenizer, first) * embed(encoder, tokenizer, second)).sum(axis=1)
-    return float(spearmanr(cosine, examples.labels).statistic), float(pearsonr(cosine, examples.labels).statistic)
+    labels = examples.labels
+    return float(spearmanr(cosine, labels).statistic), float(pearsonr(cosine, labels).statistic)
 
 
 def main() -> None:

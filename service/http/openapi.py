@@ -41,10 +41,10 @@ def json_body(model: type[BaseModel], *, example: dict[str, Any]) -> dict[str, A
         },
         "parameters": [
             {
-                "name": "x-request-timeout",
+                "name": "x-request-timeout-ms",
                 "in": "header",
                 "required": False,
-                "description": "Seconds this request may take, up to the service's bound.",
+                "description": "Milliseconds this request may take, up to the service's bound.",
                 "schema": {"type": "number", "exclusiveMinimum": 0},
             }
         ],

@@ -20,7 +20,7 @@ from service.schemas import TextInput
 from service.settings import Settings
 from service.tokenization import TextSequence
 
-TIMEOUT_HEADER = "x-request-timeout"
+TIMEOUT_HEADER = "x-request-timeout-ms"
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -91,11 +91,11 @@ def timeout_s(request: Request, settings: Settings) -> float:
     if given is None:
         return settings.timeout_s
     try:
-        seconds = float(given)
+        seconds = float(given) / 1e3
     except ValueError:
         seconds = math.nan
     if not seconds > 0:
-        fault = FieldError(TIMEOUT_HEADER, "Expected seconds, a number above 0.")
+        fault = FieldError(TIMEOUT_HEADER, "Expected milliseconds, a number above 0.")
         raise InvalidRequest("The timeout header is invalid.", errors=[fault])
     return min(seconds, settings.max_timeout_s)
 

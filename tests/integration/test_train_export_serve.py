@@ -11,7 +11,7 @@ import pytest_asyncio
 from export.golden import as_input
 from service.assembly import Runtime, launch
 from service.postprocessing import Answer
-from service.settings import Settings
+from service.settings import Provider, Settings
 from service.tokenization import TextSequence
 from tests.support.tiny import WORDS
 from training.build import load_model
@@ -28,7 +28,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def launched(tiny_bundle: Path) -> AsyncIterator[Runtime]:
     """The service behind HTTP, with real graphs. Starting it takes longer than any test here."""
-    settings = Settings(bundle=tiny_bundle, provider="cpu", threads=1, max_batch_tokens=256, row_len=48)
+    settings = Settings(
+        bundle=tiny_bundle, provider=Provider.CPU, threads=1, max_batch_tokens=256, row_len=48
+    )
     runtime = await launch(settings)
     yield runtime
     await runtime.close()
@@ -55,9 +57,19 @@ def numbers(answer: Answer) -> list[float]:
 
 @pytest.mark.parametrize(
     "task",
-    ["sentiment", "topic", "stars", "length", "paraphrase", "entailment", "duplicate", "similarity", "related",
-     "overlap"],
-)  # fmt: skip
+    [
+        "sentiment",
+        "topic",
+        "stars",
+        "length",
+        "paraphrase",
+        "entailment",
+        "duplicate",
+        "similarity",
+        "related",
+        "overlap",
+    ],
+)
 async def test_served_answers_on_the_dev_set_are_the_torch_models(
     runtime: Runtime, tiny_run: Path, task: str
 ) -> None:
@@ -164,9 +176,10 @@ async def test_a_cached_answer_equals_the_computed_one(runtime: Runtime) -> None
     computed = await runtime.engine.predict(inputs, timeout_s=TIMEOUT_S)
     cached = await runtime.engine.predict(inputs, timeout_s=TIMEOUT_S)
     assert cached.usage.encoder_rows == 0
-    assert [{task: numbers(answer) for task, answer in answers.items()} for answers in cached.answers] == [
-        {task: pytest.approx(numbers(answer)) for task, answer in answers.items()} for answers in computed.answers
-    ]
+    for found, expected in zip(cached.answers, computed.answers, strict=True):
+        assert found.keys() == expected.keys()
+        for task, answer in expected.items():
+            assert numbers(found[task]) == pytest.approx(numbers(answer))
 
 
 async def test_embeddings_share_the_cache_with_the_tasks(runtime: Runtime) -> None:

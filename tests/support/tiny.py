@@ -1,4 +1,4 @@
-"""A tiny random encoder, tiny data and a tiny trained bundle: the whole line in seconds, without a network."""
+"""A tiny random encoder, tiny data, a tiny trained bundle: the whole line in seconds, without a network."""
 
 import json
 from collections.abc import Sequence
@@ -14,10 +14,12 @@ from transformers import BertConfig, BertModel
 from export.bundle import export_bundle
 from training.__main__ import fit
 
-WORDS = (
-    "the a my your order parcel refund lamp shoe colour arrived late broken never always great awful slow quick "
-    "please help where is was not and or with very blue red small big yesterday today money back sent wrong size"
-).split()
+SENTENCES = """
+    the a my your order parcel refund lamp shoe colour arrived late broken never always great awful slow
+    please help where is was not and or with very blue red small big yesterday today money back sent wrong
+    size quick
+"""
+WORDS = SENTENCES.split()
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)] + [str(digit) for digit in range(10)]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MAX_LENGTH = 24
@@ -50,7 +52,8 @@ def write_tiny_encoder(folder: Path, *, seed: int = 0, hidden_size: int = 32) ->
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
-    tokenizer.enable_padding(length=16)  # as published files carry it; training and service must switch it off
+    # As published files carry it; training and service must switch it off.
+    tokenizer.enable_padding(length=16)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
 
@@ -59,7 +62,7 @@ def random_text(generator: torch.Generator, *, max_words: int = 14) -> str:
     """Words of the tiny vocabulary, and now and then one that it must split."""
     count = int(torch.randint(1, max_words + 1, (), generator=generator))
     picks = torch.randint(0, len(WORDS) + 3, (count,), generator=generator).tolist()
-    return " ".join((WORDS + ["zebra42", "qwerty", "Ünïcode"])[pick] for pick in picks)
+    return " ".join([*WORDS, "zebra42", "qwerty", "Ünïcode"][pick] for pick in picks)
 
 
 def write_rows(file: Path, rows: Sequence[dict[str, Any]]) -> str:
@@ -94,31 +97,29 @@ def tiny_config(folder: Path, encoder: Path, *, rows: int = 48) -> dict[str, Any
         "train": write_rows(folder / "train.jsonl", tiny_rows(rows, seed=1)),
         "dev": write_rows(folder / "dev.jsonl", tiny_rows(20, seed=2)),
     }
-    mood, same = ["bad", "fine", "good"], ["no", "yes"]
+    mood = {"data": data, "label": "mood", "labels": ["bad", "fine", "good"]}
+    same = {"data": data, "label": "same", "labels": ["no", "yes"]}
+    value = {"data": data, "label": "value"}
     mlp = {"type": "mlp", "hidden": [16]}
-    bi = {"data": data, "pair": "bi_encoder"}
+    bi = {"pair": "bi_encoder"}
     return {
         "name": "tiny",
         "encoder": {"model": str(encoder), "max_length": MAX_LENGTH, "pooling": "mean"},
         "tasks": {
-            "sentiment": {"kind": "classification", "data": data, "label": "mood", "labels": mood},
-            "topic": {"kind": "classification", "data": data, "label": "same", "labels": same, "head": mlp,
-                      "pooling": "cls"},
-            "stars": {"kind": "regression", "data": data, "label": "value", "range": [0, 5]},
-            "length": {"kind": "regression", "data": data, "label": "value"},
-            "paraphrase": {"kind": "pair_classification", "pair": "cross_encoder", "data": data, "label": "same",
-                           "labels": same},
-            "entailment": {"kind": "pair_classification", "pair": "cross_encoder", "data": data, "label": "mood",
-                           "labels": mood, "pooling": "cls"},
-            "duplicate": {"kind": "pair_classification", "label": "same", "labels": same, "combine": "full",
-                          "head": mlp, **bi},
-            "similarity": {"kind": "pair_regression", "label": "value", "range": [0, 5], "combine": "cosine", **bi},
-            "related": {"kind": "pair_regression", "label": "value", "combine": "concat", **bi},
-            "overlap": {"kind": "pair_regression", "label": "value", **bi},
+            "sentiment": {"kind": "classification", **mood},
+            "topic": {"kind": "classification", **same, "head": mlp, "pooling": "cls"},
+            "stars": {"kind": "regression", **value, "range": [0, 5]},
+            "length": {"kind": "regression", **value},
+            "paraphrase": {"kind": "pair_classification", "pair": "cross_encoder", **same},
+            "entailment": {"kind": "pair_classification", "pair": "cross_encoder", **mood, "pooling": "cls"},
+            "duplicate": {"kind": "pair_classification", **bi, **same, "combine": "full", "head": mlp},
+            "similarity": {"kind": "pair_regression", **bi, **value, "range": [0, 5], "combine": "cosine"},
+            "related": {"kind": "pair_regression", **bi, **value, "combine": "concat"},
+            "overlap": {"kind": "pair_regression", **bi, **value},
         },
         "training": {"steps": 12, "batch_size": 8, "evaluate_every": 4, "sampling": {"name": "round_robin"}},
         "selection": {"fraction": 0.2},
-    }  # fmt: skip
+    }
 
 
 def write_config(file: Path, config: dict[str, Any]) -> Path:
