@@ -9,16 +9,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
-from hypothesis import HealthCheck, settings
 from onnx import numpy_helper
 
 from export.manifest import MANIFEST_FILE, Manifest, hash_file, read_manifest
 from training.build import TrainedModel, load_model
-
-torch.set_num_threads(1)  # tiny tensors; threads that wait for each other cost more than they compute
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")  # a busy machine is no failure
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from accelerate.state import AcceleratorState
-from hypothesis import HealthCheck, settings
 from rich.console import Console
 
 from tests.support.tiny import tiny_config
@@ -15,10 +13,6 @@ from training.build import Run, build_run
 from training.checkpoint import RunFolder
 from training.config import Config, dump_config, parse_config
 from training.trainer import Evaluation
-
-torch.set_num_threads(1)  # tiny tensors; threads that wait for each other cost more than they compute
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")  # a busy machine is no failure
 
 SMALL_TASKS = ("sentiment", "duplicate", "stars")
 """One text, a bi-encoded pair and a value: every path of the loop."""
