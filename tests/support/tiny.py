@@ -27,10 +27,8 @@ MAX_LENGTH = 24
 
 def write_tiny_encoder(folder: Path, *, seed: int = 0, hidden_size: int = 32) -> Path:
     """A transformers folder with a random two-layer BERT and its WordPiece tokenizer."""
-    vocabulary = {
-        token: number
-        for number, token in enumerate([*SPECIAL, *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS)])
-    }
+    tokens = dict.fromkeys([*SPECIAL, *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS)])
+    vocabulary = {token: number for number, token in enumerate(tokens)}
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=len(vocabulary),
