@@ -10,7 +10,7 @@ from rich.console import Console
 
 from training.build import EVALUATION_BATCH_SIZE, build_run, build_tasks, load_model
 from training.checkpoint import RunFolder, read_metrics, resolve_checkpoint, write_metrics
-from training.config import dump_config, load_config
+from training.config_file import dump_config, load_config
 from training.data import encode_examples, load_examples
 from training.errors import TrainingError
 from training.evaluation import Metrics, evaluate

@@ -26,7 +26,8 @@ from training.checkpoint import (
     resolve_checkpoint,
     write_metrics,
 )
-from training.config import Config, TaskConfig, dump_config, load_config
+from training.config import Config, TaskConfig
+from training.config_file import dump_config
 from training.data import EncodedExamples, Examples, encode_examples, load_examples, split_for_selection
 from training.encoder import SharedEncoder, build_encoder, load_encoder, load_tokenizer_json
 from training.errors import CheckpointError, ConfigError, DataError, WeightsError
@@ -159,7 +160,6 @@ class Run:
     config: Config
     tokenizer: Tokenizer
     folder: RunFolder
-    dev: dict[str, Examples]
 
     def write_checkpoint(self, trainer: Trainer, evaluation: Evaluation) -> None:
         """Save model and state under ``checkpoints/``."""
@@ -197,7 +197,8 @@ def build_run(config: Config, folder: RunFolder) -> Run:
     """
     tasks = build_tasks(config)
     examples = {name: load_examples(tasks[name], task.data.train) for name, task in config.tasks.items()}
-    dev = {name: load_examples(tasks[name], task.data.dev) for name, task in config.tasks.items()}
+    for name, task in config.tasks.items():
+        load_examples(tasks[name], task.data.dev)  # a fault in dev shows now, not after the training
     tokenizer = build_tokenizer(load_tokenizer_json(config.encoder.model), config.encoder.max_length)
     train, selection = _split(config, tasks, examples, tokenizer)
 
@@ -209,6 +210,10 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         mixed_precision=config.training.mixed_precision,
         gradient_accumulation_steps=config.training.gradient_accumulation,
     )
+    if accelerator.num_processes > 1:
+        raise ConfigError(
+            config.name, [f"started as {accelerator.num_processes} processes; only one is supported"]
+        )
     settings = _loop_settings(config, train)
     optimizer = build_optimizer(
         model,
@@ -236,7 +241,7 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         stopping=EarlyStopping(config.selection.patience),
         settings=settings,
     )
-    return Run(trainer=trainer, config=config, tokenizer=tokenizer, folder=folder, dev=dev)
+    return Run(trainer=trainer, config=config, tokenizer=tokenizer, folder=folder)
 
 
 def _split(
@@ -287,6 +292,3 @@ def _loop_settings(config: Config, train: Mapping[str, EncodedExamples]) -> Loop
         batch_size=EVALUATION_BATCH_SIZE,
         score=config.joint_score,
     )
-
-
-__all__ = ["Run", "TrainedModel", "build_run", "load_config", "load_model"]

@@ -17,7 +17,7 @@ from scipy.stats import pearsonr, spearmanr
 from tokenizers import Tokenizer
 
 from training.build import load_model
-from training.config import load_config
+from training.config_file import load_config
 from training.data import Examples, load_examples
 from training.encoder import SharedEncoder, load_encoder, load_tokenizer_json
 from training.pooling import pool

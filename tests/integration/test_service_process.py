@@ -109,6 +109,13 @@ def test_health_metrics_and_the_native_schema_answer(url: str) -> None:
         assert name in metrics
 
 
+def test_promtool_finds_no_fault_in_the_metrics(url: str) -> None:
+    httpx.post(f"{url}/v1/predict", json={"inputs": ["where is my parcel"]})
+    exposition = httpx.get(f"{url}/metrics").content
+    done = subprocess.run(["promtool", "check", "metrics"], input=exposition, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_embeddings_answer(url: str) -> None:
     answer = httpx.post(f"{url}/v1/embeddings", json={"input": "red shoe", "model": "any"}).json()
     assert len(answer["data"][0]["embedding"]) == 32

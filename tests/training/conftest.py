@@ -11,7 +11,8 @@ from rich.console import Console
 from tests.support.tiny import tiny_config
 from training.build import Run, build_run
 from training.checkpoint import RunFolder
-from training.config import Config, dump_config, parse_config
+from training.config import Config
+from training.config_file import dump_config, parse_config
 from training.trainer import Evaluation
 
 SMALL_TASKS = ("sentiment", "duplicate", "stars")

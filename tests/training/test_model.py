@@ -7,7 +7,7 @@ import torch
 
 from training.batches import Batch
 from training.build import build_model
-from training.config import parse_config
+from training.config_file import parse_config
 from training.encoder import load_encoder
 from training.model import MultitaskModel
 

@@ -1,0 +1,127 @@
+"""Every mistake of a configuration as a sentence: its place, what was found, what is possible."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from torch import nn
+
+from training.config import DATA_SUFFIXES, SECTIONS, UNION_MEMBERS, Config
+from training.metrics import METRICS
+
+TASK_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+"""``${NAME}`` or ``${NAME:-default}``."""
+
+
+def between_fields(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Mistakes between fields. Works on the raw document, so that they show beside the schema's."""
+    yield from _unset_faults(raw)
+    declared = raw.get("tasks")
+    tasks: dict[str, Any] = declared if isinstance(declared, dict) else {}
+    for name, task in tasks.items():
+        if not TASK_NAME.fullmatch(str(name)):
+            yield f"tasks.{name}: a task's name is lower-case letters, digits and _, starting with a letter"
+        elif hasattr(nn.ModuleDict(), str(name)):  # which holds the heads by their tasks' names
+            yield f"tasks.{name}: PyTorch keeps this name for itself; call the task {name}_task, say"
+        if isinstance(task, dict):
+            yield from (f"tasks.{name}.{fault}" for fault in _task_faults(task))
+    selection = raw.get("selection")
+    score = selection.get("score") if isinstance(selection, dict) else None
+    for entry in score if isinstance(score, list) else []:
+        yield from _score_faults(str(entry), tasks)
+
+
+def _unset_faults(value: object, place: str = "") -> Iterator[str]:
+    """Variables that ``_expand`` left in place, wherever they are."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _unset_faults(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, str) and (unset := VARIABLE.search(value)):
+        hint = f"${{{unset[1]}:-default}} gives a default"
+        yield f"{place}: the environment variable {unset[1]} is not set ({hint})"
+
+
+def _task_faults(task: Mapping[str, Any]) -> Iterator[str]:
+    if task.get("combine") is not None and task.get("pair") == "cross_encoder":
+        yield "combine: only a bi_encoder combines two vectors; leave it out, or set pair: bi_encoder"
+    bounds = task.get("range")
+    numbers = (
+        [bound for bound in bounds if isinstance(bound, int | float)] if isinstance(bounds, list) else []
+    )
+    if len(numbers) == 2 and not numbers[0] < numbers[1]:
+        yield f"range: expected [low, high] with low < high, found {bounds}"
+    labels = task.get("labels")
+    if isinstance(labels, list) and len(set(map(str, labels))) < len(labels):
+        yield f"labels: each label once, found {labels}"
+    data = task.get("data")
+    for split, source in data.items() if isinstance(data, dict) else ():
+        if isinstance(source, str):
+            yield from (f"data.{split}: {fault}" for fault in _path_faults(source))
+
+
+def _path_faults(source: str) -> Iterator[str]:
+    if VARIABLE.search(source):
+        return  # said by _unset_faults
+    if Path(source).suffix not in DATA_SUFFIXES:
+        known = ", ".join(DATA_SUFFIXES)
+        yield f"{source!r} is no {known} file; a hub dataset is written {{hub: NAME, split: NAME}}"
+    elif not Path(source).is_file():
+        yield f"no file {source!r} (relative paths start at {Path.cwd()})"
+
+
+def _score_faults(entry: str, tasks: Mapping[str, Any]) -> Iterator[str]:
+    name, _, metric = entry.partition(".")
+    task = tasks.get(name)
+    if task is None:
+        yield f"selection.score: {entry!r} names no task{_alternatives(name, tasks)}"
+        return
+    known = METRICS.get(str(task.get("kind")) if isinstance(task, dict) else None, ())
+    if known and metric not in known:
+        yield f"selection.score: {entry!r} is no metric of {name}{_alternatives(metric, known)}"
+
+
+def of_schema(fault: Mapping[str, Any]) -> str:
+    """One pydantic fault as a sentence with its place and the alternatives."""
+    place, model = _locate(fault["loc"])
+    where = ".".join(place)
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: unknown key{_alternatives(place[-1], list(model.model_fields))}"
+    if fault["type"] == "union_tag_not_found":
+        return f"{where}.{fault['ctx']['discriminator'].strip(chr(39))}: Field required"
+    if fault["type"] == "union_tag_invalid":
+        context = fault["ctx"]
+        key = context["discriminator"].strip("'")
+        known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        return f"{where}.{key}: found {context['tag']!r}{_alternatives(context['tag'], known)}"
+    found = "" if fault["type"] == "missing" else f", found {fault['input']!r}"
+    quote = " (write it in quotes)" if fault["type"] == "string_type" and "labels" in place else ""
+    return f"{where}: {fault['msg']}{found}{quote}"
+
+
+def _locate(loc: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:
+    """Place of a fault in the file, and the section that its last part belongs to.
+
+    pydantic's own place also names the member of a union that was tried, which is no place in the file.
+    """
+    place: list[str] = []
+    model: type[BaseModel] = Config
+    for number, part in enumerate(loc):
+        is_task_name = number == 1 and loc[0] == "tasks"
+        if part in UNION_MEMBERS and not is_task_name:
+            model = UNION_MEMBERS[str(part)]
+            continue
+        place.append(str(part))
+        if not is_task_name and number < len(loc) - 1:
+            model = SECTIONS.get(str(part), model)
+    return place, model
+
+
+def _alternatives(word: object, known: Iterable[object]) -> str:
+    names = [str(name) for name in known]
+    close = difflib.get_close_matches(str(word), names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"{hint} known: {', '.join(names)}"
