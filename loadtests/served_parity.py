@@ -1,14 +1,15 @@
 """Are the served answers on whole dev sets those of the torch model?
 
-    python -m loadtests.served_parity runs/NAME bundles/NAME
+    python -m loadtests.served_parity runs/NAME bundles/NAME [--rows 2000]
 
-Every dev row of every task goes over HTTP to a real service and through the torch model of the run. Labels
-must be identical unless two labels tie, scores and values must agree within 1e-3. Exits 1 if not.
+Every dev row of every task, or the first ``--rows``, goes over HTTP to a real service and through the torch
+model of the run. Labels must be identical unless two labels tie, scores and values must agree within 1e-3.
+Exits 1 if not.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,18 @@ class TaskParity:
         return self.differing == 0 and self.deviation <= TOLERANCE
 
 
-def compare(trained: TrainedModel, task_name: str, client: httpx.Client, on_rows: Any) -> TaskParity:  # noqa: ANN401
-    """Send a task's dev rows to the service and to the torch model."""
+def compare(
+    trained: TrainedModel,
+    task_name: str,
+    client: httpx.Client,
+    *,
+    rows: int | None,
+    on_rows: Callable[[int], None],
+) -> TaskParity:
+    """Send a task's first dev rows, or all, to the service and to the torch model."""
     task, config = trained.tasks[task_name], trained.config.tasks[task_name]
     examples = load_examples(task, config.data.dev)
+    examples = examples.take(range(min(len(examples), rows or len(examples))))
     encoded = encode_examples(task, examples, trained.tokenizer)
     logits = predict_logits(trained.model, task, encoded, batch_size=TORCH_BATCH, on_batch=on_rows)
     expected = softmax(logits, axis=1) if task.labels else logits
@@ -119,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.served_parity", description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("bundle", type=Path)
+    parser.add_argument("--rows", type=int, help="of each task; all by default")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     console = Console()
@@ -127,7 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bar = progress.add_task("comparing", total=None, note="")
         with httpx.Client(base_url=server.url, timeout=120.0) as client:
             parities = [
-                compare(trained, task, client, lambda rows: progress.advance(bar, rows))
+                compare(
+                    trained, task, client, rows=options.rows, on_rows=lambda done: progress.advance(bar, done)
+                )
                 for task in trained.tasks
             ]
     print(report(parities))
