@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-LABELLED_KINDS = ("classification", "pair_classification")
-PAIR_KINDS = ("pair_classification", "pair_regression")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
