@@ -28,7 +28,14 @@ from training.checkpoint import (
 )
 from training.config import Config, TaskConfig
 from training.config_file import dump_config
-from training.data import EncodedExamples, Examples, encode_examples, load_examples, split_for_selection
+from training.data import (
+    EncodedExamples,
+    Examples,
+    encode_examples,
+    load_examples,
+    split_for_selection,
+    with_both_orders,
+)
 from training.encoder import SharedEncoder, build_encoder, load_encoder, load_tokenizer_json
 from training.errors import CheckpointError, ConfigError, DataError, WeightsError
 from training.heads import BiEncoderHead, PooledHead, build_body, combined_size
@@ -76,6 +83,7 @@ def build_task(name: str, config: TaskConfig) -> Task:
         label_column=config.label,
         labels=getattr(config, "labels", None),
         bi_encoder=getattr(config, "pair", None) == "bi_encoder",
+        symmetric=getattr(config, "symmetric", False),
         weight=config.weight,
     )
 
@@ -203,7 +211,11 @@ def build_run(config: Config, folder: RunFolder) -> Run:
     train, selection = _split(config, tasks, examples, tokenizer)
 
     torch.manual_seed(config.seed)
-    encoder = load_encoder(config.encoder.model)
+    encoder = load_encoder(
+        config.encoder.model,
+        dropout=config.encoder.dropout,
+        attention_dropout=config.encoder.attention_dropout,
+    )
     _check_max_length(config, encoder)
     model = build_model(config, encoder)
     accelerator = Accelerator(
@@ -257,7 +269,8 @@ def _split(
         kept, aside = split_for_selection(
             rows, fraction=config.selection.fraction, max_rows=config.selection.max_rows, seed=config.seed
         )
-        train[name] = encode_examples(tasks[name], kept, tokenizer)
+        shown = with_both_orders(kept) if tasks[name].symmetric else kept
+        train[name] = encode_examples(tasks[name], shown, tokenizer)
         selection[name] = encode_examples(tasks[name], aside, tokenizer)
     return train, selection
 

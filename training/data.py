@@ -105,6 +105,12 @@ def split_for_selection(
     return examples.take(np.sort(order[size:])), examples.take(np.sort(order[:size]))
 
 
+def with_both_orders(pairs: Examples) -> Examples:
+    """Every pair, and behind them every pair the other way round."""
+    swapped: list[Text] = [(text[1], text[0]) for text in pairs.texts]
+    return Examples(texts=[*pairs.texts, *swapped], labels=np.tile(pairs.labels, 2))
+
+
 def encode_examples(task: Task, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
     """Tokenise: a text or cross-encoded pair as one sequence, a bi-encoded pair as two."""
     columns: list[Any] = list(zip(*examples.texts, strict=True)) if task.bi_encoder else [examples.texts]

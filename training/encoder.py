@@ -61,20 +61,42 @@ class SharedEncoder(nn.Module):
         return states
 
 
-def load_encoder(model: str) -> SharedEncoder:
+DROPOUT_NAMES = ("hidden_dropout_prob", "dropout")
+ATTENTION_DROPOUT_NAMES = ("attention_probs_dropout_prob", "attention_dropout")
+"""What the families call them in their configurations."""
+
+
+def load_encoder(
+    model: str, *, dropout: float | None = None, attention_dropout: float | None = None
+) -> SharedEncoder:
     """Load pretrained weights, from a folder, a package or the hub.
+
+    Args:
+        model: Where the weights are.
+        dropout: Of the layers; the weights' own configuration's if None.
+        attention_dropout: Of the attention weights; likewise.
 
     Raises:
         WeightsError: If they cannot be found or loaded.
     """
     with _quiet_transformers():
         try:
+            folder = locate_weights(model)
+            config = AutoConfig.from_pretrained(folder)
+            _set_dropout(config, DROPOUT_NAMES, dropout)
+            _set_dropout(config, ATTENTION_DROPOUT_NAMES, attention_dropout)
             backbone = AutoModel.from_pretrained(
-                locate_weights(model), dtype=torch.float32, attn_implementation="sdpa"
+                folder, config=config, dtype=torch.float32, attn_implementation="sdpa"
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise WeightsError(f"Encoder {model!r} cannot be loaded: {error}") from error
     return SharedEncoder(backbone)
+
+
+def _set_dropout(config: PretrainedConfig, names: tuple[str, ...], probability: float | None) -> None:
+    for name in names:
+        if probability is not None and hasattr(config, name):
+            setattr(config, name, probability)
 
 
 def build_encoder(config_folder: Path) -> SharedEncoder:

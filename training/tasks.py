@@ -17,6 +17,7 @@ class Task:
         label_column: Column of the label or value.
         labels: In the order of the logits; None for a value.
         bi_encoder: Whether a pair's texts are encoded apart.
+        symmetric: Whether a pair's order carries no meaning.
         weight: Factor of the loss.
     """
 
@@ -26,6 +27,7 @@ class Task:
     label_column: str
     labels: tuple[str, ...] | None
     bi_encoder: bool
+    symmetric: bool = False
     weight: float = 1.0
 
     @property
