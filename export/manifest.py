@@ -19,14 +19,15 @@ Errors:
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: classification, regression and pairs. 2: all kinds, learned poolings, calibration, padded encoders."""
 MANIFEST_FILE = "manifest.json"
 TOKENIZER_FILE = "tokenizer.json"
 GOLDEN_FILE = "golden.jsonl"
@@ -57,19 +58,55 @@ class TaskKind(StrEnum):
     """What a task answers; decides its input fields, loss, metric and decoding."""
 
     CLASSIFICATION = "classification"
+    MULTI_LABEL = "multi_label"
     REGRESSION = "regression"
     PAIR_CLASSIFICATION = "pair_classification"
     PAIR_REGRESSION = "pair_regression"
+    RANKING = "ranking"
+    TAGGING = "tagging"
+    QUESTION_ANSWERING = "question_answering"
+    MULTIPLE_CHOICE = "multiple_choice"
 
     @property
-    def takes_pair(self) -> bool:
-        """Whether an input is two texts."""
-        return self in (TaskKind.PAIR_CLASSIFICATION, TaskKind.PAIR_REGRESSION)
+    def takes_pair_mode(self) -> bool:
+        """Whether two texts meet, as one sequence or apart: the task says which."""
+        return self in (TaskKind.PAIR_CLASSIFICATION, TaskKind.PAIR_REGRESSION, TaskKind.RANKING)
 
     @property
     def has_labels(self) -> bool:
-        """Whether the answer is one of the task's labels."""
-        return self in (TaskKind.CLASSIFICATION, TaskKind.PAIR_CLASSIFICATION)
+        """Whether the answer is made of the task's labels."""
+        return self in (
+            TaskKind.CLASSIFICATION, TaskKind.MULTI_LABEL, TaskKind.PAIR_CLASSIFICATION, TaskKind.TAGGING
+        )  # fmt: skip
+
+    @property
+    def is_token_level(self) -> bool:
+        """Whether the head gives logits for every token instead of one row for a sequence or pair."""
+        return self in (TaskKind.TAGGING, TaskKind.QUESTION_ANSWERING)
+
+
+INPUT_FIELDS: Mapping[TaskKind, tuple[str, ...]] = {
+    TaskKind.PAIR_CLASSIFICATION: ("text", "text_pair"),
+    TaskKind.PAIR_REGRESSION: ("text", "text_pair"),
+    TaskKind.RANKING: ("query", "documents"),
+    TaskKind.TAGGING: ("text", "tokens"),
+    TaskKind.QUESTION_ANSWERING: ("question", "context"),
+    TaskKind.MULTIPLE_CHOICE: ("context", "question", "choices"),
+}
+"""Tagging takes ``text`` or ``tokens``; multiple choice ``choices`` with ``context``, ``question`` or both."""
+
+
+class TagScheme(StrEnum):
+    """How tags mark spans."""
+
+    BIO = "bio"
+    """``B-`` begins every span, ``I-`` continues it (IOB2)."""
+    IOB1 = "iob1"
+    """``I-`` begins a span too; ``B-`` only right behind a span of the same label."""
+    IOBES = "iobes"
+    """``B-``, ``I-``, ``E-`` for the last token, ``S-`` for a span of one token."""
+    PLAIN = "plain"
+    """A label for each token, no spans: parts of speech."""
 
 
 class PairMode(StrEnum):
@@ -82,10 +119,22 @@ class PairMode(StrEnum):
 
 
 class Pooling(StrEnum):
-    """Parameter-free poolings: token states → one vector."""
+    """Poolings without parameters of a task: token states → one vector, or one for each layer."""
 
     CLS = "cls"
     MEAN = "mean"
+    MAX = "max"
+    POOLER = "pooler"
+    """The encoder's own: a dense layer and tanh over the first token. Not every family has one."""
+    CLS_LAYERS = "cls_layers"
+    """The first token's state after the embeddings and after every layer: what a layer mix weighs."""
+    MEAN_LAYERS = "mean_layers"
+    """The mean of the token states after the embeddings and after every layer."""
+
+    @property
+    def is_layered(self) -> bool:
+        """Whether vectors have shape ``(num_layers + 1, hidden_size)`` instead of ``(hidden_size,)``."""
+        return self in (Pooling.CLS_LAYERS, Pooling.MEAN_LAYERS)
 
     @property
     def output_name(self) -> str:
@@ -114,6 +163,15 @@ class HeadInput(StrEnum):
     """Token states in packed rows. Shape ``(rows, row_len, hidden_size)``."""
     SEGMENT_IDS = "segment_ids"
     """Which sequence each token of ``last_hidden_state`` belongs to. Shape ``(rows, row_len)``."""
+
+
+class Layout(StrEnum):
+    """How sequences lie in an encoder's rows."""
+
+    PACKED = "packed"
+    """End to end; attention keeps to the own segment."""
+    PADDED = "padded"
+    """One a row, for families whose attention cannot be masked by segment."""
 
 
 class EncoderInput(StrEnum):
@@ -147,8 +205,7 @@ class EncoderGraph(_Entry):
 class EncoderEntry(_Entry):
     """The shared encoder.
 
-    Rows are packed: sequences lie end to end, attention is masked to the own segment, and the pooled
-    outputs have one vector per segment, in the order of the segments' first tokens (row by row).
+    The pooled outputs have one vector per segment, in the order of the segments' first tokens (row by row).
     """
 
     model: str
@@ -165,6 +222,7 @@ class EncoderEntry(_Entry):
     """``position_ids`` of a sequence's first token: 0 for BERT, ``pad_token_id + 1`` for RoBERTa."""
     pad_token_id: int = Field(ge=0)
     inputs: tuple[EncoderInput, ...]
+    layout: Layout = Layout.PACKED
     poolings: tuple[Pooling, ...] = Field(min_length=1)
     default_pooling: Pooling
     """What ``/v1/embeddings`` answers."""
@@ -182,7 +240,11 @@ class EncoderEntry(_Entry):
 
 
 class HeadEntry(_Entry):
-    """One task's head graph, with the output ``logits`` of shape ``(batch_size, num_outputs)``."""
+    """One task's head graph, with the output ``logits``.
+
+    Shape ``(batch_size, num_outputs)``, a row for each sequence or bi-encoded pair; of a token-level kind
+    ``(rows, row_len, num_outputs)``, as ``last_hidden_state`` has them.
+    """
 
     file: str
     inputs: tuple[HeadInput, ...] = Field(min_length=1)
@@ -193,35 +255,73 @@ class HeadEntry(_Entry):
     """For people: ``linear``, ``mlp [256]``, ``diff_product + linear``."""
 
 
+class SpanSearch(_Entry):
+    """How an answer is looked for in a context."""
+
+    stride: int = Field(ge=0)
+    """Tokens that neighbouring windows of a long context share."""
+    max_answer_tokens: int = Field(gt=0)
+    no_answer_threshold: float | None = None
+    """The best span's ``start + end`` logits must exceed those of the first token by more than this, or there
+    is no answer; None for a model that has learned from answerable questions alone."""
+
+
 class TaskEntry(_Entry):
     """One task: what it takes, what it answers, how well."""
 
     kind: TaskKind
     pair: PairMode | None = None
-    pooling: Pooling
+    pooling: Pooling | None = None
+    """What the head's ``pooled…`` inputs hold; None for a head over token states."""
     labels: tuple[str, ...] | None = None
-    """In the order of the logits. Their softmax gives the scores."""
+    """In the order of the logits. Their softmax gives the scores; of several labels at once, their sigmoid."""
     range: tuple[float, float] | None = None
     """Bounds of a regression value. The scaled sigmoid is inside the graph."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Logits are divided by it before softmax or sigmoid (Guo et al. 2017); fitted on dev."""
+    thresholds: tuple[float, ...] | None = None
+    """Of several labels at once: the score from which a label is given. In the order of the labels."""
+    scheme: TagScheme | None = None
+    """Of tagging; its ``labels`` are the tags."""
+    spans: SpanSearch | None = None
+    """Of question answering, whose two outputs are start and end logits."""
     head: HeadEntry
     metrics: dict[str, float] = Field(default_factory=dict)
     """Dev metrics of the fp32 model, by the field's names."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.kind.takes_pair != (self.pair is not None):
-            raise ValueError(f"kind {self.kind} and pair {self.pair} do not go together")
-        if self.kind.has_labels != (self.labels is not None):
-            raise ValueError(f"kind {self.kind} and labels {self.labels} do not go together")
-        expected = len(self.labels) if self.labels else 1
+        belonging = {
+            "pair": self.kind.takes_pair_mode,
+            "labels": self.kind.has_labels,
+            "thresholds": self.kind is TaskKind.MULTI_LABEL,
+            "scheme": self.kind is TaskKind.TAGGING,
+            "spans": self.kind is TaskKind.QUESTION_ANSWERING,
+        }
+        for name, belongs in belonging.items():
+            if belongs != (getattr(self, name) is not None):
+                raise ValueError(f"kind {self.kind} and {name} {getattr(self, name)} do not go together")
+        if self.thresholds is not None and len(self.thresholds) != len(self.labels or ()):
+            raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.labels or ())} labels")
+        if self.reads_pooled != (self.pooling is not None):
+            inputs = ", ".join(self.head.inputs)
+            raise ValueError(f"a head that reads {inputs} and pooling {self.pooling} do not go together")
+        if self.kind.is_token_level and self.reads_pooled:
+            raise ValueError(f"kind {self.kind} needs a head over last_hidden_state")
+        expected = 2 if self.kind is TaskKind.QUESTION_ANSWERING else len(self.labels or (None,))
         if self.head.num_outputs != expected:
             raise ValueError(f"head has {self.head.num_outputs} outputs, expected {expected}")
         return self
 
     @property
     def input_fields(self) -> tuple[str, ...]:
-        """Fields of the HTTP API that an input of this task needs."""
-        return ("text", "text_pair") if self.kind.takes_pair else ("text",)
+        """Fields of the HTTP API that make an input; ``INPUT_FIELDS`` says which may be left out."""
+        return INPUT_FIELDS.get(self.kind, ("text",))
+
+    @property
+    def reads_pooled(self) -> bool:
+        """Whether the head reads pooled vectors instead of token states."""
+        return HeadInput.LAST_HIDDEN_STATE not in self.head.inputs
 
 
 class Manifest(_Entry):
@@ -244,7 +344,7 @@ class Manifest(_Entry):
                     f"head of task {name!r} was trained on encoder {task.head.encoder_fingerprint[:12]}…, "
                     f"but this bundle's encoder is {self.encoder.fingerprint[:12]}…"
                 )
-            if task.pooling not in self.encoder.poolings:
+            if task.pooling is not None and task.pooling not in self.encoder.poolings:
                 raise ValueError(
                     f"task {name!r} reads pooling {task.pooling}, but the encoder has "
                     f"{', '.join(self.encoder.poolings)}"
@@ -257,13 +357,21 @@ class Manifest(_Entry):
         return self
 
 
+def _as_rows(logits: Any) -> Any:  # noqa: ANN401 - before validation
+    """Bundles of schema 1 have one row, written without its brackets."""
+    is_flat = isinstance(logits, list | tuple) and all(isinstance(each, int | float) for each in logits)
+    return (logits,) if is_flat else logits
+
+
 class GoldenExample(_Entry):
     """One input with the torch model's logits: what a healthy bundle must answer."""
 
     task: str
     input: dict[str, Any]
-    """As in the HTTP API: ``{"text": …}`` or ``{"text": …, "text_pair": …}``."""
-    logits: tuple[float, ...]
+    """As in the HTTP API: ``{"text": …}``, ``{"query": …, "documents": […]}``."""
+    logits: Annotated[tuple[tuple[float, ...], ...], BeforeValidator(_as_rows)]
+    """One row for a sequence or pair: one for a text, one for each document or choice. Of a token-level kind,
+    one for each token of each window, special tokens included."""
 
 
 def parse_manifest(text: str) -> Manifest:

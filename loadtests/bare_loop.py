@@ -76,7 +76,7 @@ class BareLoop:
         return {
             name: task
             for name, task in self.manifest.tasks.items()
-            if not task.kind.takes_pair and task.head.inputs == (HeadInput.POOLED,)
+            if not task.kind.takes_pair_mode and task.head.inputs == (HeadInput.POOLED,)
         }
 
     def tokenise(self, texts: Sequence[str]) -> list[TokenizedInput]:

@@ -68,7 +68,7 @@ def plan(inputs: Sequence[TextSequence], tasks: Mapping[str, TaskEntry]) -> Plan
 
 def fits(text_input: TextSequence, task: TaskEntry) -> bool:
     """Whether the task takes inputs of this form."""
-    return task.kind.takes_pair == (text_input.text_pair is not None)
+    return task.kind.takes_pair_mode == (text_input.text_pair is not None)
 
 
 def sequences_of(text_input: TextSequence, task: TaskEntry) -> tuple[TextSequence, ...]:

@@ -31,7 +31,7 @@ def test_every_input_gets_every_task_that_fits_it(inputs: list[TextSequence]) ->
     for index, each in enumerate(inputs):
         found = {name for name, jobs in planned.jobs.items() if any(job.input_index == index for job in jobs)}
         assert found == {
-            name for name, entry in TASKS.items() if entry.kind.takes_pair == (each.text_pair is not None)
+            name for name, entry in TASKS.items() if entry.kind.takes_pair_mode == (each.text_pair is not None)
         }
 
 
