@@ -155,10 +155,16 @@ def _encoder_entry(trained: TrainedModel, tokenizer_json: str) -> EncoderEntry:
         position_offset=0,
         pad_token_id=encoder.pad_token_id,
         inputs=encoder_inputs(encoder),
-        poolings=tuple(Pooling),
+        poolings=_poolings(trained),
         default_pooling=Pooling(config.pooling),
         graphs={Precision.FP32: EncoderGraph(file=ENCODER_FILE, tolerance=TOLERANCE)},
     )
+
+
+def _poolings(trained: TrainedModel) -> tuple[Pooling, ...]:
+    """Those that a head reads, and two that cost nothing and that a later head may read."""
+    read = {Pooling.CLS, Pooling.MEAN, *map(Pooling, trained.model.poolings.values())}
+    return tuple(pooling for pooling in Pooling if pooling in read)
 
 
 def _task_entry(trained: TrainedModel, name: str, encoder_fingerprint: str) -> TaskEntry:
