@@ -93,7 +93,7 @@ INPUT_FIELDS: Mapping[TaskKind, tuple[str, ...]] = {
     TaskKind.QUESTION_ANSWERING: ("question", "context"),
     TaskKind.MULTIPLE_CHOICE: ("context", "question", "choices"),
 }
-"""Tagging takes ``text`` or ``tokens``; multiple choice ``choices`` with ``context``, ``question`` or both."""
+"""Tagging takes ``text`` or ``tokens``; multiple choice ``choices`` and ``context``, ``question`` or both."""
 
 
 class TagScheme(StrEnum):
@@ -274,7 +274,7 @@ class TaskEntry(_Entry):
     pooling: Pooling | None = None
     """What the head's ``pooled…`` inputs hold; None for a head over token states."""
     labels: tuple[str, ...] | None = None
-    """In the order of the logits. Their softmax gives the scores; of several labels at once, their sigmoid."""
+    """In the order of the logits. Their softmax gives the scores; of several at once, their sigmoid."""
     range: tuple[float, float] | None = None
     """Bounds of a regression value. The scaled sigmoid is inside the graph."""
     temperature: float = Field(default=1.0, gt=0)
