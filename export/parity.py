@@ -103,7 +103,7 @@ def encode_alone(
     """One sequence by torch: token states ``(length, hidden_size)`` and pooled vectors ``(hidden_size,)``."""
     examples = EncodedExamples(sequences=[(sequence,)], labels=np.zeros(1))
     batch = collate(examples, [0], pad_token_id=model.encoder.pad_token_id, labelled=False)
-    states = model.encoder(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+    states = model.encoder(batch.input_ids, batch.attention_mask, batch.token_type_ids).last_hidden_state
     pooled = [model.embed(batch, pooling)[0].numpy() for pooling in poolings]
     return [states[0].numpy(), *pooled]
 

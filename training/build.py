@@ -36,7 +36,13 @@ from training.data import (
     split_for_selection,
     with_both_orders,
 )
-from training.encoder import SharedEncoder, build_encoder, load_encoder, load_tokenizer_json
+from training.encoder import (
+    SharedEncoder,
+    build_encoder,
+    encoder_faults,
+    load_encoder,
+    load_tokenizer_json,
+)
 from training.errors import CheckpointError, ConfigError, DataError, WeightsError
 from training.heads import BiEncoderHead, PooledHead, build_body, combined_size
 from training.model import HeadSpec, MultitaskModel
@@ -216,7 +222,9 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         dropout=config.encoder.dropout,
         attention_dropout=config.encoder.attention_dropout,
     )
-    _check_max_length(config, encoder)
+    faults = encoder_faults(encoder, max_length=config.encoder.max_length, poolings=_poolings(config))
+    if faults:
+        raise ConfigError(config.name, faults)
     model = build_model(config, encoder)
     accelerator = Accelerator(
         mixed_precision=config.training.mixed_precision,
@@ -275,13 +283,8 @@ def _split(
     return train, selection
 
 
-def _check_max_length(config: Config, encoder: SharedEncoder) -> None:
-    limit = getattr(encoder.config, "max_position_embeddings", None)
-    if limit is not None and config.encoder.max_length > limit:
-        found = config.encoder.max_length
-        raise ConfigError(
-            config.name, [f"encoder.max_length: {found}, but the encoder has {limit} positions"]
-        )
+def _poolings(config: Config) -> set[str]:
+    return {task.pooling or config.encoder.pooling for task in config.tasks.values()}
 
 
 def _build_sampler(config: Config, train: Mapping[str, EncodedExamples]) -> Sampler:

@@ -1,7 +1,9 @@
 """The shared encoder: a transformers model that gives token states."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -10,7 +12,23 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig,
 from transformers.utils import logging as transformers_logging
 
 from training.errors import WeightsError
+from training.families import FAMILIES, Family
 from training.weights import locate_weights
+
+
+class EncoderOutput(NamedTuple):
+    """What an encoder gives for padded sequences.
+
+    Attributes:
+        last_hidden_state: Shape ``(num_sequences, seq_len, hidden_size)``.
+        pooler_output: The family's own pooling, where it has one. Shape ``(num_sequences, hidden_size)``.
+        hidden_states: Of the embeddings and of every layer, the last equal to ``last_hidden_state``; only if
+            asked for. ``num_layers + 1`` tensors of its shape.
+    """
+
+    last_hidden_state: Tensor
+    pooler_output: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
 
 
 class SharedEncoder(nn.Module):
@@ -18,11 +36,15 @@ class SharedEncoder(nn.Module):
 
     Args:
         backbone: An encoder of transformers, in float32.
+
+    Raises:
+        WeightsError: If its family is not one of ``FAMILIES``.
     """
 
     def __init__(self, backbone: PreTrainedModel) -> None:
         super().__init__()
         self.backbone = backbone
+        self.family = family_of(backbone.config)
 
     @property
     def config(self) -> PretrainedConfig:
@@ -35,6 +57,11 @@ class SharedEncoder(nn.Module):
         return int(self.config.hidden_size)
 
     @property
+    def num_layers(self) -> int:
+        """Transformer layers; ``hidden_states`` has one entry more, of the embeddings."""
+        return int(self.config.num_hidden_layers)
+
+    @property
     def pad_token_id(self) -> int:
         """Id written into padding; masked everywhere."""
         return int(self.config.pad_token_id or 0)
@@ -42,23 +69,91 @@ class SharedEncoder(nn.Module):
     @property
     def uses_token_types(self) -> bool:
         """Whether the second text of a pair is marked by ``token_type_ids``."""
-        return getattr(self.config, "type_vocab_size", 0) > 1
+        return (getattr(self.config, "type_vocab_size", 0) or 0) > 1
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
+    @property
+    def position_offset(self) -> int:
+        """``position_ids`` of a sequence's first token."""
+        return self.pad_token_id + 1 if self.family.positions_follow_padding else 0
+
+    @property
+    def max_positions(self) -> int:
+        """Tokens of the longest sequence that has a position for each."""
+        return int(self.config.max_position_embeddings) - self.position_offset
+
+    @property
+    def has_pooler(self) -> bool:
+        """Whether the family has a pooling of its own."""
+        return getattr(self.backbone, "pooler", None) is not None
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor,
+        *,
+        with_hidden_states: bool = False,
+    ) -> EncoderOutput:
         """Encode padded sequences.
 
         Args:
             input_ids: Shape ``(num_sequences, seq_len)``.
             attention_mask: 1 for tokens, 0 for padding. Same shape.
             token_type_ids: Same shape; ignored by encoders without token types.
-
-        Returns:
-            ``last_hidden_state``. Shape ``(num_sequences, seq_len, hidden_size)``.
+            with_hidden_states: Whether every layer's states are kept.
         """
+        # Left to itself, RoBERTa counts only tokens that are not `<pad>`: a text that spells that token
+        # would be encoded differently in packed rows, which number every token.
+        start = self.position_offset
+        position_ids = torch.arange(start, start + input_ids.shape[1], device=input_ids.device).unsqueeze(0)
         types = {"token_type_ids": token_type_ids} if self.uses_token_types else {}
-        output = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **types)
-        states: Tensor = output.last_hidden_state
-        return states
+        output = self.backbone(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            output_hidden_states=with_hidden_states,
+            **types,
+        )
+        return EncoderOutput(
+            last_hidden_state=output.last_hidden_state,
+            pooler_output=getattr(output, "pooler_output", None),
+            hidden_states=tuple(output.hidden_states) if with_hidden_states else None,
+        )
+
+
+def family_of(config: PretrainedConfig) -> Family:
+    """The family that a configuration belongs to.
+
+    Raises:
+        WeightsError: If it is not a known one; the message names those.
+    """
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise WeightsError(
+            f"Encoders of family {config.model_type!r} are not supported. These are: {', '.join(FAMILIES)}."
+        )
+    return family
+
+
+def encoder_faults(encoder: SharedEncoder, *, max_length: int, poolings: Iterable[str]) -> list[str]:
+    """What a configuration asks that the encoder does not have, in words.
+
+    Args:
+        encoder: As loaded.
+        max_length: Tokens a sequence keeps.
+        poolings: All that the tasks read.
+    """
+    faults = []
+    if max_length > encoder.max_positions:
+        faults.append(
+            f"encoder.max_length: {max_length}, but the encoder has {encoder.max_positions} positions"
+        )
+    if "pooler" in poolings and not encoder.has_pooler:
+        faults.append(
+            f"pooling: 'pooler', but encoders of family {encoder.config.model_type!r} have none. "
+            "Use cls, mean or max."
+        )
+    return faults
 
 
 DROPOUT_NAMES = ("hidden_dropout_prob", "dropout")
@@ -83,11 +178,10 @@ def load_encoder(
         try:
             folder = locate_weights(model)
             config = AutoConfig.from_pretrained(folder)
+            family_of(config)
             _set_dropout(config, DROPOUT_NAMES, dropout)
             _set_dropout(config, ATTENTION_DROPOUT_NAMES, attention_dropout)
-            backbone = AutoModel.from_pretrained(
-                folder, config=config, dtype=torch.float32, attn_implementation="sdpa"
-            )
+            backbone = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32)
         except (OSError, ValueError, SafetensorError) as error:
             raise WeightsError(f"Encoder {model!r} cannot be loaded: {error}") from error
     return SharedEncoder(backbone)
@@ -102,7 +196,7 @@ def _set_dropout(config: PretrainedConfig, names: tuple[str, ...], probability: 
 def build_encoder(config_folder: Path) -> SharedEncoder:
     """Build an encoder with untrained weights from a folder with its ``config.json``."""
     config = AutoConfig.from_pretrained(config_folder)
-    backbone = AutoModel.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+    backbone = AutoModel.from_config(config, dtype=torch.float32)
     return SharedEncoder(backbone)
 
 

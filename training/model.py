@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from training.batches import Batch
 from training.encoder import SharedEncoder
-from training.pooling import pool
+from training.pooling import LAYERED, pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,5 +63,10 @@ class MultitaskModel(nn.Module):
 
     def embed(self, batch: Batch, pooling: str) -> Tensor:
         """Pooled vectors of the batch's sequences. Shape ``(num_sequences, hidden_size)``."""
-        states = self.encoder(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        return pool(pooling, states, batch.attention_mask)
+        output = self.encoder(
+            batch.input_ids,
+            batch.attention_mask,
+            batch.token_type_ids,
+            with_hidden_states=pooling in LAYERED,
+        )
+        return pool(pooling, output, batch.attention_mask)
