@@ -1,0 +1,107 @@
+"""The samplers of a run, by their names in the YAML file."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.samplers.base import Sampler
+from training.samplers.epochs import EpochSampler, batches_an_epoch, exhausting, packed, sequential
+from training.samplers.probabilities import (
+    annealed_to_size,
+    annealed_to_uniform,
+    power,
+    tempered,
+    uniform,
+)
+from training.samplers.turns import EveryTaskSampler, RoundRobinSampler
+from training.samplers.weighted import WeightedSampler, by_epoch, constant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerFactory:
+    """Builds the samplers of one run by their names in the YAML file.
+
+    Attributes:
+        sizes: Examples of each task, in the order of the file.
+        batch_size: Examples a batch.
+        draws: Of the whole run.
+        seed: Of the whole run.
+    """
+
+    sizes: Mapping[str, int]
+    batch_size: int
+    draws: int
+    seed: int
+
+    def proportional(self) -> Sampler:
+        """By size."""
+        return self._weighted(constant(power(self.sizes, 1.0)))
+
+    def uniform(self) -> Sampler:
+        """All alike."""
+        return self._weighted(constant(uniform(self.sizes)))
+
+    def tempered(self, *, temperature: float, cap: int | None = None) -> Sampler:
+        """By ``min(size, cap)^(1/temperature)``."""
+        return self._weighted(constant(tempered(self.sizes, temperature, cap=cap)))
+
+    def sqrt(self) -> Sampler:
+        """By the square root of the size."""
+        return self._weighted(constant(power(self.sizes, 0.5)))
+
+    def annealed_to_uniform(self, *, epochs: int, final_exponent: float) -> Sampler:
+        """By size at first, nearly uniform at the end."""
+        return self._weighted(
+            by_epoch(
+                lambda epoch: annealed_to_uniform(
+                    self.sizes, epoch + 1, epochs=epochs, final_exponent=final_exponent
+                ),
+                epochs=epochs,
+                draws=self.draws,
+            )
+        )
+
+    def annealed_to_size(self, *, epochs: int, reach: int) -> Sampler:
+        """Uniform at first, by size from epoch ``reach`` on."""
+        return self._weighted(
+            by_epoch(
+                lambda epoch: annealed_to_size(self.sizes, epoch, reach=reach),
+                epochs=epochs,
+                draws=self.draws,
+            )
+        )
+
+    def fixed(self, *, probabilities: Mapping[str, float]) -> Sampler:
+        """As given, a probability for every task."""
+        return self._weighted(constant({name: probabilities[name] for name in self.sizes}))
+
+    def round_robin(self) -> Sampler:
+        """In turn."""
+        return RoundRobinSampler(list(self.sizes))
+
+    def sequential(self, *, order: Sequence[str] | None = None) -> Sampler:
+        """One task after the other, every epoch."""
+        return self._epochs(lambda _: sequential(self._batches, order or list(self.sizes)))
+
+    def exhaust_and_restart(self) -> Sampler:
+        """In turn, each batch once an epoch."""
+        return self._epochs(lambda _: exhausting(self._batches))
+
+    def mt_dnn(self) -> Sampler:
+        """Shuffled, each batch once an epoch."""
+        return self._epochs(lambda generator: packed(self._batches, generator))
+
+    def metabatch(self) -> Sampler:
+        """Every task at once."""
+        return EveryTaskSampler(list(self.sizes))
+
+    @property
+    def _batches(self) -> dict[str, int]:
+        return batches_an_epoch(self.sizes, self.batch_size)
+
+    def _weighted(self, probabilities: Callable[[int], Mapping[str, float]]) -> Sampler:
+        return WeightedSampler(probabilities, seed=self.seed)
+
+    def _epochs(self, plan: Callable[[np.random.Generator], Sequence[str]]) -> Sampler:
+        return EpochSampler(list(self.sizes), plan, seed=self.seed)
