@@ -19,7 +19,6 @@ from training.heads.base import Head
 from training.heads.bodies import ScaledSigmoid, build_body
 from training.heads.combines import COMBINES, DEFAULT_COMBINE, combined_size
 from training.heads.poolings import AttentionPooling, ClsPooling, LayerMix, MaxPooling, MeanPooling
-from training.heads.segments import as_segments
 from training.heads.sequence import BiEncoderHead, PooledHead, SegmentHead
 from training.heads.sub_encoder import SubEncoder
 from training.heads.token import SubEncodedTokenHead, TokenHead
@@ -40,7 +39,6 @@ __all__ = [
     "SubEncodedTokenHead",
     "SubEncoder",
     "TokenHead",
-    "as_segments",
     "build_body",
     "combined_size",
 ]

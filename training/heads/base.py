@@ -19,7 +19,7 @@ class Head(Protocol):
       ``(batch_size, num_layers + 1, hidden_size)``
     - ``pooled_a``, ``pooled_b``: the same of the two sequences of a bi-encoded pair
     - ``last_hidden_state``: token states, ``(rows, row_len, hidden_size)``
-    - ``segment_ids``: which sequence each token belongs to, ``(rows, row_len)``; ``training.heads.segments``
+    - ``segment_ids``: which sequence each token belongs to, ``(rows, row_len)``; ``training.segments``
     """
 
     input_names: tuple[str, ...]

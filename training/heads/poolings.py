@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from training.heads.segments import first_tokens, last_tokens, membership, running_max
+from training.segments import first_tokens, membership, segment_maxima, segment_means
 
 
 class SegmentPooling(Protocol):
@@ -33,8 +33,7 @@ class MeanPooling(nn.Module):
 
     def forward(self, states: Tensor, segment_ids: Tensor) -> Tensor:
         """Shape ``(num_segments, hidden_size)``."""
-        members = membership(segment_ids).to(states.dtype)
-        return (members @ states.flatten(0, 1)) / members.sum(dim=1, keepdim=True)
+        return segment_means(states, segment_ids)
 
 
 class MaxPooling(nn.Module):
@@ -50,8 +49,7 @@ class MaxPooling(nn.Module):
 
     def forward(self, states: Tensor, segment_ids: Tensor) -> Tensor:
         """Shape ``(num_segments, hidden_size)``."""
-        largest = running_max(states, segment_ids, max_length=self.max_length)
-        return largest.flatten(0, 1)[last_tokens(segment_ids)]
+        return segment_maxima(states, segment_ids, max_length=self.max_length)
 
 
 class AttentionPooling(nn.Module):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.heads.segments import additive_mask
+from training.segments import additive_mask
 
 INITIAL_STD = 0.02
 """Of the weights, as BERT starts its layers: small enough that a new layer begins close to the identity."""

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from torch import nn
 
-from tests.training.heads.layouts import MAX_LENGTH, Layout, layouts
+from tests.support.layouts import MAX_LENGTH, Layout, layouts
 from training.heads.poolings import (
     SEGMENT_POOLINGS,
     AttentionPooling,

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from torch import nn
 
-from tests.training.heads.layouts import Layout, layouts
+from tests.support.layouts import Layout, layouts
 from training.heads.sub_encoder import SubEncoder, TransformerLayer
 
 

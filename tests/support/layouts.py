@@ -6,7 +6,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.heads.segments import NO_SEGMENT
+from training.segments import NO_SEGMENT
 
 MAX_LENGTH = 9
 

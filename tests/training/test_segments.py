@@ -1,26 +1,23 @@
 import torch
 from hypothesis import given
 
-from tests.training.heads.layouts import MAX_LENGTH, Layout, layouts
-from training.heads.segments import (
+from tests.support.layouts import MAX_LENGTH, Layout, layouts
+from training.segments import (
     NO_SEGMENT,
     additive_mask,
     as_segments,
     first_tokens,
-    last_tokens,
     membership,
-    running_max,
+    segment_maxima,
+    segment_means,
 )
 
 
 @given(layout=layouts)
-def test_first_and_last_tokens_are_the_segments_ends_row_by_row(layout: Layout) -> None:
+def test_first_tokens_are_the_segments_starts_row_by_row(layout: Layout) -> None:
     _, segment_ids = layout.packed
     row_len = segment_ids.shape[1]
     assert first_tokens(segment_ids).tolist() == [row * row_len + start for row, start, _ in layout.places]
-    assert last_tokens(segment_ids).tolist() == [
-        row * row_len + start + length - 1 for row, start, length in layout.places
-    ]
 
 
 @given(layout=layouts)
@@ -32,19 +29,18 @@ def test_membership_gives_each_segment_its_own_tokens(layout: Layout) -> None:
 
 
 @given(layout=layouts)
-def test_the_running_maximum_of_a_last_token_is_its_segments(layout: Layout) -> None:
-    states, segment_ids = layout.packed
-    found = running_max(states, segment_ids, max_length=MAX_LENGTH)
-    for (row, start, length), sequence in zip(layout.places, layout.sequences, strict=True):
-        expected = sequence.cummax(dim=0).values
-        assert torch.equal(found[row, start : start + length], expected)
+def test_means_and_maxima_are_over_the_segments_own_tokens(layout: Layout) -> None:
+    means = torch.stack([sequence.mean(dim=0) for sequence in layout.sequences])
+    torch.testing.assert_close(segment_means(*layout.packed), means, atol=1e-5, rtol=1e-5)
+    maxima = torch.stack([sequence.amax(dim=0) for sequence in layout.sequences])
+    assert torch.equal(segment_maxima(*layout.packed, max_length=MAX_LENGTH), maxima)
 
 
-def test_a_running_maximum_reaches_as_far_as_the_longest_segment() -> None:
+def test_a_maximum_sees_every_token_of_the_longest_segment() -> None:
     for length in range(1, 40):
-        states = torch.arange(length, 0, -1.0).reshape(1, length, 1)
-        found = running_max(states, torch.zeros(1, length, dtype=torch.int64), max_length=length)
-        assert found[0, -1, 0] == length
+        states = torch.arange(length).reshape(1, length, 1).float()
+        found = segment_maxima(states, torch.zeros(1, length, dtype=torch.int64), max_length=length)
+        assert found.item() == length - 1
 
 
 def test_the_mask_opens_the_own_segment_alone_and_lets_tails_see_themselves() -> None:
