@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from export.encoder import check_packable, encoder_inputs, export_encoder
+from export.encoder import encoder_inputs, export_encoder
 from export.errors import ExportError
 from export.fingerprint import fingerprint
 from export.golden import golden_examples, sample_dev
@@ -28,12 +28,15 @@ from export.manifest import (
     TaskKind,
     hash_file,
 )
+from export.masks import layout_of
 from export.model_card import model_card
 from export.parity import TOLERANCE, Parity, check_parity
+from export.pooling import exported_poolings
 from export.sessions import Graph
 from export.verify import verify_bundle
 from training.build import TrainedModel, load_model
-from training.data import Examples, encode_examples
+from training.data import encode_examples
+from training.examples import Examples
 
 ENCODER_FILE = "encoder.onnx"
 STAGING_PREFIX = ".staging-"
@@ -75,7 +78,6 @@ def export_bundle(
             raise ExportError(f"A bundle's {what} is letters, digits, '.', '_' and '-'. Found {value!r}.")
     report(LOADING)
     trained = load_model(run)
-    check_packable(trained.model.encoder)
     if "dev" not in trained.metrics:
         raise ExportError(f"{trained.checkpoint} has no dev metrics. Run: python -m training evaluate {run}")
     staging = output.with_name(f"{STAGING_PREFIX}{output.name}")
@@ -96,7 +98,7 @@ def _write(trained: TrainedModel, folder: Path, *, version: str, name: str, repo
     tokenizer_json = trained.tokenizer.to_str()
     encoder = _encoder_entry(trained, tokenizer_json)
     report(ENCODER)
-    export_encoder(trained.model.encoder, folder / ENCODER_FILE, encoder.poolings, encoder.position_offset)
+    export_encoder(trained.model.encoder, folder / ENCODER_FILE, encoder.poolings, encoder.max_length)
     report(HEADS)
     files = {task: folder / _head_file(task) for task in trained.tasks}
     export_heads(dict(trained.model.heads.items()), files, hidden_size=encoder.hidden_size)
@@ -150,9 +152,9 @@ def _encoder_entry(trained: TrainedModel, tokenizer_json: str) -> EncoderEntry:
         model_type=encoder.config.model_type,
         fingerprint=fingerprint(encoder, tokenizer_json, config.max_length),
         hidden_size=encoder.hidden_size,
-        num_layers=encoder.config.num_hidden_layers,
+        num_layers=encoder.num_layers,
         max_length=config.max_length,
-        position_offset=0,
+        position_offset=encoder.position_offset,
         pad_token_id=encoder.pad_token_id,
         inputs=encoder_inputs(encoder),
         poolings=_poolings(trained),
@@ -172,15 +174,15 @@ def _task_entry(trained: TrainedModel, name: str, encoder_fingerprint: str) -> T
     pair = getattr(config, "pair", None)
     inputs: tuple[str, ...] = trained.model.heads[name].input_names  # type: ignore[assignment]
     return TaskEntry(
-        kind=TaskKind(task.kind),
+        kind=TaskKind(task.kind.name),
         pair=None if pair is None else PairMode(pair),
         pooling=Pooling(trained.model.poolings[name]),
-        labels=task.labels,
+        labels=task.kind.labels,
         range=getattr(config, "range", None),
         head=HeadEntry(
             file=_head_file(name),
             inputs=tuple(map(HeadInput, inputs)),
-            num_outputs=task.num_outputs,
+            num_outputs=task.kind.num_outputs,
             encoder_fingerprint=encoder_fingerprint,
             architecture=describe_head(config),
         ),

@@ -10,9 +10,10 @@ from export.manifest import GOLDEN_FILE, BundleFileError, GoldenExample, Manifes
 from export.packing import pack_rows
 from export.sessions import Graph
 from training.build import TrainedModel
-from training.data import Examples, Text, encode_examples, load_examples
+from training.data import encode_examples, load_examples
 from training.errors import DataError
 from training.evaluation import predict_logits
+from training.examples import Examples
 from training.tokenization import TokenSequence, build_tokenizer, encode_texts
 
 EXAMPLES_A_TASK = 8
@@ -32,7 +33,7 @@ def sample_dev(trained: TrainedModel) -> dict[str, Examples]:
             raise ExportError(
                 f"Golden examples are dev rows, and those of {name!r} cannot be read: {error}"
             ) from error
-        order = np.argsort([len("".join(text)) for text in examples.texts], kind="stable")
+        order = np.argsort([len(str(example.input)) for example in examples], kind="stable")
         chosen = np.unique(np.linspace(0, len(order) - 1, EXAMPLES_A_TASK).round().astype(int))
         samples[name] = examples.take(order[chosen])
     return samples
@@ -45,14 +46,9 @@ def golden_examples(trained: TrainedModel, samples: dict[str, Examples]) -> list
         task = trained.tasks[name]
         encoded = encode_examples(task, examples, trained.tokenizer)
         logits = predict_logits(trained.model, task, encoded, batch_size=1)
-        for text, row in zip(examples.texts, logits, strict=True):
-            golden.append(GoldenExample(task=name, input=as_input(text), logits=tuple(map(float, row))))
+        for example, rows in zip(examples, logits, strict=True):
+            golden.append(GoldenExample(task=name, input=example.input, logits=rows.tolist()))
     return golden
-
-
-def as_input(text: Text) -> dict[str, Any]:
-    """A training text as the HTTP API takes it."""
-    return {"text": text} if isinstance(text, str) else {"text": text[0], "text_pair": text[1]}
 
 
 def check_golden(
@@ -81,7 +77,9 @@ def check_golden(
         if example.task not in manifest.tasks:
             raise BundleFileError(f"{where}: the bundle has no such task")
         task = manifest.tasks[example.task]
-        if set(example.input) != set(task.input_fields) or len(example.logits) != task.head.num_outputs:
+        if set(example.input) != set(task.input_fields) or [*map(len, example.logits)] != [
+            task.head.num_outputs
+        ]:
             raise BundleFileError(
                 f"{where}: expected {' and '.join(task.input_fields)}, and {task.head.num_outputs} logits"
             )
@@ -89,7 +87,7 @@ def check_golden(
         as_one: list[Any] = [tuple(texts)] if len(task.head.inputs) == 1 and len(texts) == 2 else texts
         pooled = _encode(manifest, encoder, encode_texts(tokenizer, as_one))[task.pooling.output_name]
         feed = {str(name): pooled[index : index + 1] for index, name in enumerate(task.head.inputs)}
-        gap = deviation(heads[example.task].run(feed)["logits"][0].tolist(), example.logits)
+        gap = deviation(heads[example.task].run(feed)["logits"][0].tolist(), example.logits[0])
         if not gap <= tolerance:
             raise BundleFileError(f"{where} deviates by {gap:.2e}, allowed {tolerance:.0e}")
         worst[example.task] = max(worst[example.task], gap)
@@ -102,5 +100,6 @@ def _encode(manifest: Manifest, graph: Graph, sequences: list[TokenSequence]) ->
         row_len=sum(len(sequence.input_ids) for sequence in sequences),
         position_offset=manifest.encoder.position_offset,
         pad_token_id=manifest.encoder.pad_token_id,
+        layout=manifest.encoder.layout,
     )
     return graph.run(rows.feed(manifest.encoder))

@@ -19,8 +19,8 @@ from export.errors import ParityError
 from export.manifest import EncoderEntry, Pooling
 from export.packing import pack_rows
 from export.sessions import Graph
-from training.batches import collate
-from training.data import EncodedExamples
+from training.batches import collate, pad
+from training.examples import EncodedExamples
 from training.model import MultitaskModel
 from training.tokenization import TokenSequence
 
@@ -101,8 +101,7 @@ def encode_alone(
     model: MultitaskModel, sequence: TokenSequence, poolings: Sequence[Pooling]
 ) -> list[NDArray[np.float32]]:
     """One sequence by torch: token states ``(length, hidden_size)`` and pooled vectors ``(hidden_size,)``."""
-    examples = EncodedExamples(sequences=[(sequence,)], labels=np.zeros(1))
-    batch = collate(examples, [0], pad_token_id=model.encoder.pad_token_id, labelled=False)
+    batch = pad([sequence], pad_token_id=model.encoder.pad_token_id)
     states = model.encoder(batch.input_ids, batch.attention_mask, batch.token_type_ids).last_hidden_state
     pooled = [model.embed(batch, pooling)[0].numpy() for pooling in poolings]
     return [states[0].numpy(), *pooled]
@@ -122,6 +121,7 @@ def _encoder_deviation(
             row_len=multiple * longest,
             position_offset=encoder.position_offset,
             pad_token_id=encoder.pad_token_id,
+            layout=encoder.layout,
         )
         outputs = graph.run(rows.feed(encoder))
         for segment, (index, (row, start, length)) in enumerate(zip(order, rows.places, strict=True)):
@@ -135,8 +135,9 @@ def _encoder_deviation(
 
 @torch.inference_mode()
 def _head_deviation(model: MultitaskModel, task: str, examples: EncodedExamples, graph: Graph) -> float:
-    batch = collate(examples, range(len(examples)), pad_token_id=model.encoder.pad_token_id, labelled=False)
-    pooled = model.embed(batch, model.poolings[task]).chunk(batch.sequences_per_example)
+    every = collate(examples, range(len(examples)), pad_token_id=model.encoder.pad_token_id).inputs
+    vectors = model.embed(every, model.poolings[task])
+    pooled = [vectors.index_select(0, column) for column in every.rows.unbind(dim=1)]
     worst = 0.0
     for size in (*HEAD_BATCHES, len(examples)):
         part = [vectors[:size] for vectors in pooled]

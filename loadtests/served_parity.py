@@ -20,12 +20,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.special import softmax
 
-from export.golden import as_input
 from loadtests.server import serve
 from training.build import TrainedModel, load_model
 from training.data import encode_examples, load_examples
 from training.evaluation import predict_logits
-from training.metrics import measure
 from training.progress import build_progress
 
 TOLERANCE = 1e-3
@@ -72,23 +70,25 @@ def compare(
     examples = examples.take(range(min(len(examples), rows or len(examples))))
     encoded = encode_examples(task, examples, trained.tokenizer)
     logits = predict_logits(trained.model, task, encoded, batch_size=TORCH_BATCH, on_batch=on_rows)
-    expected = softmax(logits, axis=1) if task.labels else logits
+    expected = np.concatenate(logits)
+    if task.kind.labels:
+        expected = softmax(expected, axis=1)
     served = np.empty_like(expected)
     for start in range(0, len(examples), INPUTS_A_REQUEST):
-        inputs = [as_input(text) for text in examples.texts[start : start + INPUTS_A_REQUEST]]
+        inputs = [example.input for example in examples.items[start : start + INPUTS_A_REQUEST]]
         answer = (
             client.post(f"/v1/tasks/{task_name}/predict", json={"inputs": inputs}).raise_for_status().json()
         )
         for row, prediction in enumerate(answer["predictions"], start):
-            served[row] = _numbers(prediction, task.labels)
+            served[row] = _numbers(prediction, task.kind.labels)
         on_rows(len(inputs))
     return TaskParity(
         task=task_name,
         rows=len(examples),
-        differing=count_differing(expected, served) if task.labels else 0,
+        differing=count_differing(expected, served) if task.kind.labels else 0,
         deviation=float(np.abs(expected - served).max()),
-        torch_metrics=measure(task.kind, expected, examples.labels),
-        served_metrics=measure(task.kind, served, examples.labels),
+        torch_metrics=task.kind.measure(expected[:, None], encoded),
+        served_metrics=task.kind.measure(served[:, None], encoded),
     )
 
 

@@ -3,15 +3,16 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from training.data import EncodedExamples
+from training.examples import EncodedExamples, Indices
+from training.segments import as_segments
+from training.tokenization import TokenSequence
 
 MEGABATCH = 50
 """Batches that are drawn together and sorted by length, so that a batch pads little."""
@@ -19,21 +20,25 @@ MEGABATCH = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Padded sequences of one task's examples.
+    """Padded sequences, and what one task's head makes of them.
 
     Attributes:
-        input_ids: All first sequences, then all second ones. Shape ``(num_sequences, seq_len)``.
+        input_ids: Shape ``(num_sequences, seq_len)``.
         attention_mask: 1 for tokens, 0 for padding. Same shape.
         token_type_ids: Same shape.
-        labels: Indices (int64) or values (float32). Shape ``(batch_size,)``.
-        sequences_per_example: ``num_sequences / batch_size``.
+        rows: The sequences that each row of logits reads: one, or the two of a bi-encoded pair. Shape
+            ``(num_rows, 1 or 2)``.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
     token_type_ids: Tensor
-    labels: Tensor
-    sequences_per_example: int
+    rows: Tensor
+
+    @property
+    def segment_ids(self) -> Tensor:
+        """Every token's sequence, as in packed rows. Shape ``(num_sequences, seq_len)``."""
+        return as_segments(self.attention_mask)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
@@ -41,28 +46,43 @@ class Batch:
             input_ids=self.input_ids.to(device),
             attention_mask=self.attention_mask.to(device),
             token_type_ids=self.token_type_ids.to(device),
-            labels=self.labels.to(device),
-            sequences_per_example=self.sequences_per_example,
+            rows=self.rows.to(device),
         )
 
 
-def collate(
-    examples: "EncodedExamples",
-    indices: Sequence[int] | NDArray[np.int64],
-    *,
-    pad_token_id: int,
-    labelled: bool,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledBatch:
+    """Examples of one task to learn from.
+
+    Attributes:
+        inputs: What the model reads.
+        targets: Of all examples, end to end: see ``EncodedExamples.targets``.
+        example_ids: Which example of the batch each row of logits belongs to. Shape ``(num_rows,)``.
+    """
+
+    inputs: Batch
+    targets: Tensor
+    example_ids: Tensor
+
+    def to(self, device: torch.device) -> "LabelledBatch":
+        """The same batch on a device."""
+        return LabelledBatch(
+            inputs=self.inputs.to(device),
+            targets=self.targets.to(device),
+            example_ids=self.example_ids.to(device),
+        )
+
+
+def pad(
+    sequences: Sequence[TokenSequence], rows: NDArray[np.int64] | None = None, *, pad_token_id: int
 ) -> Batch:
-    """Pad the examples at ``indices`` to the longest of them.
+    """Pad sequences to the longest of them.
 
     Args:
-        examples: Of one task.
-        indices: Which, in order.
+        sequences: At least one.
+        rows: As in ``Batch``; each sequence by itself if None.
         pad_token_id: Written behind each sequence; masked.
-        labelled: Whether labels are indices (int64) instead of values (float32).
     """
-    chosen = [examples.sequences[int(index)] for index in indices]
-    sequences = [sequence for column in zip(*chosen, strict=True) for sequence in column]
     shape = (len(sequences), max(len(sequence.input_ids) for sequence in sequences))
     input_ids = np.full(shape, pad_token_id, dtype=np.int64)
     attention_mask = np.zeros(shape, dtype=np.int64)
@@ -72,13 +92,28 @@ def collate(
         input_ids[row, :length] = sequence.input_ids
         attention_mask[row, :length] = 1
         token_type_ids[row, :length] = sequence.token_type_ids
-    labels = examples.labels[[int(index) for index in indices]]
     return Batch(
         input_ids=torch.from_numpy(input_ids),
         attention_mask=torch.from_numpy(attention_mask),
         token_type_ids=torch.from_numpy(token_type_ids),
-        labels=torch.from_numpy(labels.astype(np.int64 if labelled else np.float32)),
-        sequences_per_example=len(chosen[0]),
+        rows=torch.from_numpy(np.arange(len(sequences))[:, None] if rows is None else rows),
+    )
+
+
+def collate(examples: EncodedExamples, indices: Indices, *, pad_token_id: int) -> LabelledBatch:
+    """The examples at ``indices`` with their targets, their sequences in order."""
+    chosen = [int(index) for index in indices]
+    counts = [len(examples.sequences[index]) for index in chosen]
+    rows = [examples.rows_of(index) for index in chosen]
+    starts = np.cumsum([0, *counts[:-1]])
+    return LabelledBatch(
+        inputs=pad(
+            [sequence for index in chosen for sequence in examples.sequences[index]],
+            np.concatenate([start + each for start, each in zip(starts, rows, strict=True)]),
+            pad_token_id=pad_token_id,
+        ),
+        targets=torch.from_numpy(np.concatenate([examples.targets[index] for index in chosen])),
+        example_ids=torch.from_numpy(np.repeat(np.arange(len(chosen)), [len(each) for each in rows])),
     )
 
 

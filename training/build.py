@@ -1,7 +1,7 @@
 """Configuration → objects: the only code that sees both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from training.balancing import build_scalarizer
 from training.batches import ExampleStream
+from training.build_heads import build_heads
 from training.checkpoint import (
     CONFIG_FILE,
     ENCODER_FOLDER,
@@ -28,14 +29,7 @@ from training.checkpoint import (
 )
 from training.config import Config, TaskConfig
 from training.config_file import dump_config
-from training.data import (
-    EncodedExamples,
-    Examples,
-    encode_examples,
-    load_examples,
-    split_for_selection,
-    with_both_orders,
-)
+from training.data import encode_examples, encode_for_training, load_examples
 from training.encoder import (
     SharedEncoder,
     build_encoder,
@@ -44,8 +38,9 @@ from training.encoder import (
     load_tokenizer_json,
 )
 from training.errors import CheckpointError, ConfigError, DataError, WeightsError
-from training.heads import BiEncoderHead, PooledHead, build_body, combined_size
-from training.model import HeadSpec, MultitaskModel
+from training.examples import EncodedExamples, Examples, split_for_selection
+from training.kinds.build import build_kind
+from training.model import MultitaskModel
 from training.optimization import build_optimizer, build_schedule
 from training.samplers import EveryTaskSampler, Sampler, build_sampler
 from training.selection import EarlyStopping
@@ -82,16 +77,7 @@ class TrainedModel:
 
 def build_task(name: str, config: TaskConfig) -> Task:
     """A task without its data and head."""
-    return Task(
-        name=name,
-        kind=config.kind,
-        text_columns=config.text if isinstance(config.text, tuple) else (config.text,),
-        label_column=config.label,
-        labels=getattr(config, "labels", None),
-        bi_encoder=getattr(config, "pair", None) == "bi_encoder",
-        symmetric=getattr(config, "symmetric", False),
-        weight=config.weight,
-    )
+    return Task(name=name, kind=build_kind(config), weight=config.weight)
 
 
 def build_tasks(config: Config) -> dict[str, Task]:
@@ -99,36 +85,13 @@ def build_tasks(config: Config) -> dict[str, Task]:
     return {name: build_task(name, task) for name, task in config.tasks.items()}
 
 
-def build_head(config: TaskConfig, task: Task, *, hidden_size: int, pooling: str) -> HeadSpec:
-    """A task's untrained head."""
-    combine = combine_of(config) if task.bi_encoder else None
-    body = build_body(
-        combined_size(combine, hidden_size) if combine else hidden_size,
-        task.num_outputs,
-        hidden=getattr(config.head, "hidden", ()),
-        dropout=config.head.dropout,
-        value_range=getattr(config, "range", None),
-    )
-    head = BiEncoderHead(combine, body) if combine else PooledHead(body)
-    return HeadSpec(head=head, pooling=config.pooling or pooling)
-
-
-def combine_of(config: TaskConfig) -> str:
-    """How a bi-encoded pair's vectors are joined."""
-    return getattr(config, "combine", None) or "diff_product"
-
-
 def build_model(config: Config, encoder: SharedEncoder) -> MultitaskModel:
-    """The encoder with an untrained head per task."""
-    heads = {
-        name: build_head(
-            task_config,
-            build_task(name, task_config),
-            hidden_size=encoder.hidden_size,
-            pooling=config.encoder.pooling,
-        )
-        for name, task_config in config.tasks.items()
-    }
+    """The encoder with an untrained head per task.
+
+    Raises:
+        ConfigError: If heads do not fit their kinds or the encoder.
+    """
+    heads = build_heads(config, build_tasks(config), encoder)
     return MultitaskModel(encoder, heads, train_encoder=config.encoder.train == "full")
 
 
@@ -215,6 +178,7 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         load_examples(tasks[name], task.data.dev)  # a fault in dev shows now, not after the training
     tokenizer = build_tokenizer(load_tokenizer_json(config.encoder.model), config.encoder.max_length)
     train, selection = _split(config, tasks, examples, tokenizer)
+    tasks = {name: replace(task, kind=task.kind.adapted(examples[name])) for name, task in tasks.items()}
 
     torch.manual_seed(config.seed)
     encoder = load_encoder(
@@ -222,10 +186,11 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         dropout=config.encoder.dropout,
         attention_dropout=config.encoder.attention_dropout,
     )
-    faults = encoder_faults(encoder, max_length=config.encoder.max_length, poolings=_poolings(config))
+    model = build_model(config, encoder)
+    read = [pooling for pooling in model.poolings.values() if pooling is not None]
+    faults = encoder_faults(encoder, max_length=config.encoder.max_length, poolings=read)
     if faults:
         raise ConfigError(config.name, faults)
-    model = build_model(config, encoder)
     accelerator = Accelerator(
         mixed_precision=config.training.mixed_precision,
         gradient_accumulation_steps=config.training.gradient_accumulation,
@@ -277,14 +242,9 @@ def _split(
         kept, aside = split_for_selection(
             rows, fraction=config.selection.fraction, max_rows=config.selection.max_rows, seed=config.seed
         )
-        shown = with_both_orders(kept) if tasks[name].symmetric else kept
-        train[name] = encode_examples(tasks[name], shown, tokenizer)
+        train[name] = encode_for_training(tasks[name], kept, tokenizer)
         selection[name] = encode_examples(tasks[name], aside, tokenizer)
     return train, selection
-
-
-def _poolings(config: Config) -> set[str]:
-    return {task.pooling or config.encoder.pooling for task in config.tasks.values()}
 
 
 def _build_sampler(config: Config, train: Mapping[str, EncodedExamples]) -> Sampler:

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from training.metrics import primary_metric
+from training.config_heads import HEADS, EncoderPooling, HeadConfig, LinearHeadConfig, TaskPooling
+from training.metrics import METRICS
 
 DATA_SUFFIXES = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
-Pooling = Literal["cls", "mean"]
 Combine = Literal["concat", "diff_product", "full", "cosine"]
 Column = Annotated[str, Field(min_length=1)]
 Labels = Annotated[tuple[str, ...], Field(min_length=2)]
@@ -28,7 +28,8 @@ class EncoderConfig(_Section):
 
     model: str
     max_length: int = Field(default=128, ge=8)
-    pooling: Pooling = "mean"
+    pooling: EncoderPooling = "mean"
+    """Of tasks that name none, and of ``/v1/embeddings``."""
     train: Literal["full", "frozen"] = "full"
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Of the encoder's layers; as the weights' own configuration says unless given."""
@@ -57,30 +58,12 @@ class DataConfig(_Section):
     dev: Source
 
 
-class LinearHeadConfig(_Section):
-    """``logits = W·[1; pooled]``."""
-
-    type: Literal["linear"] = "linear"
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-
-
-class MlpHeadConfig(_Section):
-    """Linear layers with ReLU between them."""
-
-    type: Literal["mlp"]
-    hidden: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-
-
-HeadConfig = Annotated[LinearHeadConfig | MlpHeadConfig, Field(discriminator="type")]
-
-
 class _Task(_Section):
     data: DataConfig
     label: Column = "label"
     head: HeadConfig = LinearHeadConfig()
-    pooling: Pooling | None = None
-    """Defaults to the encoder's."""
+    pooling: TaskPooling | None = None
+    """Defaults to the encoder's; of a transformers class's head to what the class reads."""
     weight: float = Field(default=1.0, gt=0)
     """Factor of the task's loss."""
 
@@ -188,7 +171,7 @@ class Config(_Section):
     @property
     def joint_score(self) -> tuple[str, ...]:
         """``task.metric`` entries of the selection score."""
-        default = tuple(f"{name}.{primary_metric(task.kind)}" for name, task in self.tasks.items())
+        default = tuple(f"{name}.{METRICS[task.kind][0]}" for name, task in self.tasks.items())
         return self.selection.score or default
 
 
@@ -197,8 +180,7 @@ UNION_MEMBERS: Mapping[str, type[BaseModel]] = {
     "regression": RegressionConfig,
     "pair_classification": PairClassificationConfig,
     "pair_regression": PairRegressionConfig,
-    "linear": LinearHeadConfig,
-    "mlp": MlpHeadConfig,
+    **HEADS,
     "path": HubSplit,
     "hub_split": HubSplit,
 }

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from torch import nn
 
 from training.config import DATA_SUFFIXES, SECTIONS, UNION_MEMBERS, Config
+from training.config_head_faults import head_faults
 from training.metrics import METRICS
 
 TASK_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
@@ -46,6 +47,7 @@ def _unset_faults(value: object, place: str = "") -> Iterator[str]:
 
 
 def _task_faults(task: Mapping[str, Any]) -> Iterator[str]:
+    yield from head_faults(task)
     if task.get("combine") is not None and task.get("pair") == "cross_encoder":
         yield "combine: only a bi_encoder combines two vectors; leave it out, or set pair: bi_encoder"
     bounds = task.get("range")
@@ -79,7 +81,7 @@ def _score_faults(entry: str, tasks: Mapping[str, Any]) -> Iterator[str]:
     if task is None:
         yield f"selection.score: {entry!r} names no task{_alternatives(name, tasks)}"
         return
-    known = METRICS.get(str(task.get("kind")) if isinstance(task, dict) else None, ())
+    known = METRICS.get(str(task.get("kind")) if isinstance(task, dict) else "", ())
     if known and metric not in known:
         yield f"selection.score: {entry!r} is no metric of {name}{_alternatives(metric, known)}"
 
@@ -89,7 +91,8 @@ def of_schema(fault: Mapping[str, Any]) -> str:
     place, model = _locate(fault["loc"])
     where = ".".join(place)
     if fault["type"] == "extra_forbidden":
-        return f"{where}: unknown key{_alternatives(place[-1], list(model.model_fields))}"
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        return f"{where}: unknown key{_alternatives(place[-1], known)}"
     if fault["type"] == "union_tag_not_found":
         return f"{where}.{fault['ctx']['discriminator'].strip(chr(39))}: Field required"
     if fault["type"] == "union_tag_invalid":

@@ -1,4 +1,4 @@
-"""Metrics of each kind, in the field's definition. The first one of a kind is its primary metric."""
+"""Metrics in the field's definition. Of each list of names the first is the primary metric."""
 
 from collections.abc import Mapping
 
@@ -7,39 +7,25 @@ from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-_LABELLED = ("accuracy", "f1_macro", "matthews")
-_VALUED = ("pearson", "spearman", "mse")
+LABELLED = ("accuracy", "f1_macro", "matthews")
+VALUED = ("pearson", "spearman", "mse")
 
-METRICS: Mapping[str | None, tuple[str, ...]] = {
-    "classification": _LABELLED,
-    "pair_classification": _LABELLED,
-    "regression": _VALUED,
-    "pair_regression": _VALUED,
+METRICS: Mapping[str, tuple[str, ...]] = {
+    "classification": LABELLED,
+    "pair_classification": LABELLED,
+    "regression": VALUED,
+    "pair_regression": VALUED,
 }
+"""Of each kind."""
 
 
-def primary_metric(kind: str) -> str:
-    """The metric that a kind is selected and reported by."""
-    return METRICS[kind][0]
-
-
-def measure(kind: str, logits: NDArray[np.float32], labels: NDArray[np.float64]) -> dict[str, float]:
-    """Metrics of a task's predictions.
+def label_metrics(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, float]:
+    """``LABELLED`` of one label an example.
 
     Args:
-        kind: The task's kind.
-        logits: Shape ``(num_examples, num_outputs)``.
-        labels: Label indices, or values. Shape ``(num_examples,)``.
-
-    Returns:
-        Metric name → value, in the order of ``METRICS[kind]``.
+        predicted: Numbers of labels. Shape ``(num_examples,)``.
+        labels: The right ones. Same shape.
     """
-    if METRICS[kind] is _LABELLED:
-        return _labelled(logits.argmax(axis=1), labels.astype(np.int64))
-    return _valued(logits[:, 0].astype(np.float64), labels)
-
-
-def _labelled(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, float]:
     # One class has no correlation with anything: scikit-learn also says 0, with a warning.
     constant = np.ptp(predicted) == 0 or np.ptp(labels) == 0
     return {
@@ -49,11 +35,12 @@ def _labelled(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[s
     }
 
 
-def _valued(predicted: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
+def value_metrics(predicted: NDArray[np.float64], values: NDArray[np.float64]) -> dict[str, float]:
+    """``VALUED`` of one number an example. Both of shape ``(num_examples,)``."""
     # A constant has no correlation with anything: 0, not NaN, so that a collapsed model scores low.
-    constant = np.ptp(predicted) == 0 or np.ptp(labels) == 0
+    constant = np.ptp(predicted) == 0 or np.ptp(values) == 0
     return {
-        "pearson": 0.0 if constant else float(pearsonr(predicted, labels).statistic),
-        "spearman": 0.0 if constant else float(spearmanr(predicted, labels).statistic),
-        "mse": float(np.mean((predicted - labels) ** 2)),
+        "pearson": 0.0 if constant else float(pearsonr(predicted, values).statistic),
+        "spearman": 0.0 if constant else float(spearmanr(predicted, values).statistic),
+        "mse": float(np.mean((predicted - values) ** 2)),
     }

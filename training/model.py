@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from training.batches import Batch
-from training.encoder import SharedEncoder
+from training.encoder import EncoderOutput, SharedEncoder
 from training.pooling import LAYERED, pool
 
 
@@ -16,11 +16,11 @@ class HeadSpec:
 
     Attributes:
         head: A module as ``training.heads.Head`` describes.
-        pooling: ``cls`` or ``mean``.
+        pooling: One of ``training.pooling.POOLINGS``; None for a head over token states.
     """
 
     head: nn.Module
-    pooling: str
+    pooling: str | None
 
 
 class MultitaskModel(nn.Module):
@@ -52,21 +52,33 @@ class MultitaskModel(nn.Module):
 
         Args:
             task: Its name.
-            batch: ``sequences_per_example`` sequences an example: all first texts, then all second ones.
+            batch: Its rows say which sequences a sequence-level head reads together.
 
         Returns:
-            Shape ``(batch_size, num_outputs)``.
+            Shape ``(num_rows, num_outputs)``; of a token-level head
+            ``(num_sequences, seq_len, num_outputs)``.
         """
-        pooled = self.embed(batch, self.poolings[task])
-        logits: Tensor = self.heads[task](*pooled.chunk(batch.sequences_per_example))
+        head, pooling = self.heads[task], self.poolings[task]
+        output = self._encode(batch, pooling)
+        named = {"last_hidden_state": output.last_hidden_state, "segment_ids": batch.segment_ids}
+        if pooling is not None:
+            pooled = pool(pooling, output, batch.attention_mask)
+            # index_select and not pooled[rows]: the gradient of a sequence that many rows read is summed in
+            # one order, so that a resumed run repeats it to the last bit.
+            read = [pooled.index_select(0, column) for column in batch.rows.unbind(dim=1)]
+            named |= dict(zip(("pooled",) if len(read) == 1 else ("pooled_a", "pooled_b"), read, strict=True))
+        logits: Tensor = head(*(named[name] for name in head.input_names))  # type: ignore[union-attr]
         return logits
 
     def embed(self, batch: Batch, pooling: str) -> Tensor:
         """Pooled vectors of the batch's sequences. Shape ``(num_sequences, hidden_size)``."""
-        output = self.encoder(
+        return pool(pooling, self._encode(batch, pooling), batch.attention_mask)
+
+    def _encode(self, batch: Batch, pooling: str | None) -> EncoderOutput:
+        output: EncoderOutput = self.encoder(
             batch.input_ids,
             batch.attention_mask,
             batch.token_type_ids,
             with_hidden_states=pooling in LAYERED,
         )
-        return pool(pooling, output, batch.attention_mask)
+        return output

@@ -12,9 +12,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchjd.scalarization import Scalarizer
 
-from training.batches import Batch, ExampleStream, collate
-from training.data import EncodedExamples
+from training.batches import ExampleStream, LabelledBatch, collate
 from training.evaluation import Metrics, evaluate
+from training.examples import EncodedExamples
 from training.model import MultitaskModel
 from training.samplers import Sampler
 from training.selection import EarlyStopping, joint_score
@@ -165,16 +165,13 @@ class Trainer:
         for name in names:
             task, batch = self._tasks[name], self._next_batch(name)
             with self._accelerator.autocast():
-                logits = self.model(name, batch)
-            losses[name] = task.loss(logits.float(), batch.labels)
+                logits = self.model(name, batch.inputs)
+            losses[name] = task.kind.loss(logits.float(), batch)
         return losses
 
-    def _next_batch(self, name: str) -> Batch:
+    def _next_batch(self, name: str) -> LabelledBatch:
         indices = self._streams[name].next()
-        labelled = self._tasks[name].labels is not None
-        batch = collate(
-            self._train[name], indices, pad_token_id=self.model.encoder.pad_token_id, labelled=labelled
-        )
+        batch = collate(self._train[name], indices, pad_token_id=self.model.encoder.pad_token_id)
         return batch.to(self._accelerator.device)
 
     def _in_order(self, losses: Mapping[str, Tensor]) -> Tensor:

@@ -18,21 +18,17 @@ from tokenizers import Tokenizer
 
 from training.build import load_model
 from training.config_file import load_config
-from training.data import Examples, load_examples
+from training.data import load_examples
 from training.encoder import SharedEncoder, load_encoder, load_tokenizer_json
+from training.examples import Examples
+from training.kinds.regression import Regression
+from training.kinds.texts import Texts
 from training.pooling import pool
 from training.tasks import Task
 from training.tokenization import build_tokenizer, encode_texts
 
 BATCH_SIZE = 64
-STS = Task(
-    name="similarity",
-    kind="pair_regression",
-    text_columns=("text_a", "text_b"),
-    label_column="label",
-    labels=None,
-    bi_encoder=True,
-)
+STS = Task(name="similarity", kind=Regression(texts=Texts(columns=("text_a", "text_b"))))
 
 
 @torch.inference_mode()
@@ -53,9 +49,9 @@ def embed(encoder: SharedEncoder, tokenizer: Tokenizer, texts: Sequence[str]) ->
 
 def correlations(encoder: SharedEncoder, tokenizer: Tokenizer, examples: Examples) -> tuple[float, float]:
     """Spearman and Pearson of the cosine against the labels."""
-    first, second = zip(*examples.texts, strict=True)
+    first, second = zip(*(example.input.values() for example in examples), strict=True)
     cosine = (embed(encoder, tokenizer, first) * embed(encoder, tokenizer, second)).sum(axis=1)
-    labels = examples.labels
+    labels = np.array([example.target for example in examples])
     return float(spearmanr(cosine, labels).statistic), float(pearsonr(cosine, labels).statistic)
 
 

@@ -64,7 +64,7 @@ def test_the_manifest_describes_encoder_and_tasks_as_trained(
     assert list(encoder.graphs) == [Precision.FP32]
     assert list(manifest.tasks) == list(trained.tasks)
     for name, task in manifest.tasks.items():
-        assert task.labels == trained.tasks[name].labels
+        assert task.labels == trained.tasks[name].kind.labels
         assert task.pooling == trained.model.poolings[name]
         assert task.metrics == trained.metrics["dev"][name]
     assert manifest.tasks["stars"].range == (0, 5)

@@ -38,7 +38,7 @@ def test_a_heads_graph_answers_what_its_torch_module_answers(
         expected = head(*vectors).numpy()
     found = graph.run({name: v.numpy() for name, v in zip(graph.inputs, vectors, strict=True)})["logits"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert found.shape == (batch_size, trained.tasks[task].num_outputs)
+    assert found.shape == (batch_size, trained.tasks[task].kind.num_outputs)
 
 
 @pytest.mark.parametrize("task", TASKS)

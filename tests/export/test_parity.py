@@ -15,7 +15,8 @@ from export.parity import TOLERANCE, array_deviation, check_parity, distinct_seq
 from export.sessions import Graph
 from tests.export.conftest import perturb
 from training.build import TrainedModel
-from training.data import EncodedExamples, encode_examples
+from training.data import encode_examples
+from training.examples import EncodedExamples
 from training.model import MultitaskModel
 
 

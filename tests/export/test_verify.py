@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from export.golden import EXAMPLES_A_TASK, as_input, sample_dev
+from export.golden import EXAMPLES_A_TASK, sample_dev
 from export.manifest import GOLDEN_FILE, BundleError, BundleFileError, Manifest, ManifestError, read_golden
 from export.verify import verify_bundle
 from tests.export.conftest import edit_manifest, perturb, rehash
@@ -35,11 +35,11 @@ def test_golden_examples_are_dev_rows_of_every_task_over_all_lengths(
     golden, samples = read_golden(tiny_bundle), sample_dev(trained)
     for task, examples in samples.items():
         mine = [example for example in golden if example.task == task]
-        assert [example.input for example in mine] == [as_input(text) for text in examples.texts]
+        assert [example.input for example in mine] == [example.input for example in examples]
         assert 2 <= len(mine) <= EXAMPLES_A_TASK
         sizes = [len("".join(example.input.values())) for example in mine]
         assert sizes == sorted(sizes)
-        assert all(len(example.logits) == trained.tasks[task].num_outputs for example in mine)
+        assert all(len(row) == trained.tasks[task].kind.num_outputs for each in mine for row in each.logits)
 
 
 @pytest.mark.parametrize(

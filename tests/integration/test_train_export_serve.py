@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from export.golden import as_input
 from service.assembly import Runtime, launch
 from service.postprocessing import Answer
 from service.settings import Provider, Settings
 from service.tokenization import TextSequence
 from tests.support.tiny import WORDS
 from training.build import load_model
-from training.data import Text, encode_examples, load_examples
+from training.data import encode_examples, load_examples
 from training.evaluation import predict_logits
 
 TIMEOUT_S = 60.0
@@ -47,10 +46,6 @@ def texts_of(*words: str) -> list[TextSequence]:
     return [TextSequence(text=text) for text in words]
 
 
-def as_sequence(text: Text) -> TextSequence:
-    return TextSequence(**as_input(text))
-
-
 def numbers(answer: Answer) -> list[float]:
     return list(answer["scores"].values()) if "scores" in answer else [answer["value"]]
 
@@ -80,15 +75,15 @@ async def test_served_answers_on_the_dev_set_are_the_torch_models(
     logits = predict_logits(trained.model, spec, encoded, batch_size=3)
 
     prediction = await runtime.engine.predict(
-        [as_sequence(text) for text in examples.texts], tasks=[task], timeout_s=TIMEOUT_S
+        [TextSequence(**example.input) for example in examples], tasks=[task], timeout_s=TIMEOUT_S
     )
 
-    for row, answers in zip(logits.astype(np.float64), prediction.answers, strict=True):
+    for row, answers in zip(np.concatenate(logits).astype(np.float64), prediction.answers, strict=True):
         answer = answers[task]
-        if spec.labels:
+        if spec.kind.labels:
             scores = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
             assert numbers(answer) == pytest.approx(scores.tolist(), abs=1e-4)
-            assert answer["label"] == spec.labels[int(row.argmax())]
+            assert answer["label"] == spec.kind.labels[int(row.argmax())]
         else:
             assert answer["value"] == pytest.approx(row[0], abs=1e-4)
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
-from export.bundle import export_bundle
 from training.__main__ import fit
 
 SENTENCES = """
@@ -138,6 +137,8 @@ def train_tiny_run(folder: Path, *, encoder: Path | None = None, **training: Any
 
 def build_tiny_bundle(bundle: Path, *, version: str = "1") -> Path:
     """Train and export a tiny bundle with ten tasks. Its working files lie beside it."""
+    from export.bundle import export_bundle  # onnx takes seconds to import, which tests of training save
+
     run = train_tiny_run(bundle.parent / f"{bundle.name}-work")
     export_bundle(run, bundle, version=version)
     return bundle

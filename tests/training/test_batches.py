@@ -1,10 +1,13 @@
+from collections.abc import Sequence
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.batches import MEGABATCH, Batch, ExampleStream, collate, epoch_batches
-from training.data import EncodedExamples
+from training.batches import MEGABATCH, ExampleStream, collate, epoch_batches
+from training.examples import EncodedExamples
 from training.tokenization import TokenSequence
 
 lengths_of_examples = st.lists(st.integers(2, 40), min_size=1, max_size=120).map(np.array)
@@ -22,6 +25,15 @@ def take(stream: ExampleStream, count: int) -> list[list[int]]:
 
 def sequence(*ids: int, types: int = 0) -> TokenSequence:
     return TokenSequence(input_ids=list(ids), token_type_ids=[types] * len(ids))
+
+
+def examples_of(sequences: Sequence[Sequence[TokenSequence]], *, bi_encoded: bool = False) -> EncodedExamples:
+    return EncodedExamples(
+        sequences=[tuple(each) for each in sequences],
+        targets=[np.zeros(1)] * len(sequences),
+        references=[None] * len(sequences),
+        bi_encoded=bi_encoded,
+    )
 
 
 @given(lengths=lengths_of_examples, batch_size=st.integers(1, 16), seed=st.integers(0, 9))
@@ -69,49 +81,70 @@ def test_the_order_depends_on_seed_task_and_epoch_alone() -> None:
 
 
 @given(
-    lengths=st.lists(st.tuples(st.integers(2, 9), st.integers(2, 9)), min_size=1, max_size=6),
+    lengths=st.lists(st.lists(st.integers(2, 9), min_size=2, max_size=4), min_size=1, max_size=6),
     pad_token_id=st.integers(0, 3),
 )
 def test_collate_pads_behind_each_sequence_and_masks_the_padding(
-    lengths: list[tuple[int, int]], pad_token_id: int
+    lengths: list[list[int]], pad_token_id: int
 ) -> None:
-    examples = EncodedExamples(
-        sequences=[(sequence(*range(10, 10 + a)), sequence(*range(20, 20 + b), types=1)) for a, b in lengths],
-        labels=np.arange(len(lengths), dtype=np.float64),
-    )
+    examples = examples_of([[sequence(*range(10, 10 + n), types=n % 2) for n in each] for each in lengths])
     indices = list(range(len(lengths)))[::-1]
-    batch = collate(examples, indices, pad_token_id=pad_token_id, labelled=True)
-    expected = [examples.sequences[index][side] for side in (0, 1) for index in indices]
-    assert batch.input_ids.shape == (2 * len(lengths), max(map(max, lengths)))
-    for row, mask, types, one in zip(
-        batch.input_ids, batch.attention_mask, batch.token_type_ids, expected, strict=True
+    inputs = collate(examples, indices, pad_token_id=pad_token_id).inputs
+    expected = [one for index in indices for one in examples.sequences[index]]
+    assert inputs.input_ids.shape == (sum(map(len, lengths)), max(map(max, lengths)))
+    for number, (row, mask, types, segments, one) in enumerate(
+        zip(
+            inputs.input_ids,
+            inputs.attention_mask,
+            inputs.token_type_ids,
+            inputs.segment_ids,
+            expected,
+            strict=True,
+        )
     ):
         length = len(one.input_ids)
         assert row[:length].tolist() == one.input_ids
         assert types[:length].tolist() == one.token_type_ids
         assert mask.tolist() == [1] * length + [0] * (len(row) - length)
+        assert segments.tolist() == [number] * length + [-1] * (len(row) - length)
         assert set(row[length:].tolist()) <= {pad_token_id}
-    assert batch.labels.tolist() == indices
 
 
-def test_a_pairs_first_texts_come_before_all_second_ones() -> None:
+def test_each_sequence_is_a_row_of_its_own_unless_they_meet() -> None:
+    examples = examples_of([[sequence(1, 1), sequence(2, 2)], [sequence(3, 3)]])
+    batch = collate(examples, [1, 0], pad_token_id=0)
+    assert batch.inputs.rows.tolist() == [[0], [1], [2]]
+    assert batch.example_ids.tolist() == [0, 1, 1]
+
+
+def test_the_first_sequence_of_a_bi_encoded_example_meets_each_of_the_others() -> None:
+    pair = [sequence(1, 1), sequence(2, 2)]
+    query = [sequence(3, 3), sequence(4, 4), sequence(5, 5)]
+    batch = collate(examples_of([pair, query], bi_encoded=True), [0, 1], pad_token_id=0)
+    assert batch.inputs.rows.tolist() == [[0, 1], [2, 3], [2, 4]]
+    assert batch.example_ids.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32])
+def test_targets_lie_end_to_end_in_their_own_type(dtype: type) -> None:
     examples = EncodedExamples(
-        sequences=[(sequence(1, 1), sequence(2, 2)), (sequence(3, 3), sequence(4, 4))], labels=np.zeros(2)
+        sequences=[(sequence(1, 2),), (sequence(1, 2),)],
+        targets=[np.array([1, 2], dtype=dtype), np.array([3], dtype=dtype)],
+        references=[None, None],
     )
-    batch = collate(examples, [0, 1], pad_token_id=0, labelled=False)
-    assert batch.input_ids[:, 0].tolist() == [1, 3, 2, 4]
-    assert batch.sequences_per_example == 2
-
-
-def test_labels_are_indices_and_values_are_floats() -> None:
-    examples = EncodedExamples(sequences=[(sequence(1, 2),)], labels=np.array([1.0]))
-    assert collate(examples, [0], pad_token_id=0, labelled=True).labels.dtype == torch.int64
-    assert collate(examples, [0], pad_token_id=0, labelled=False).labels.dtype == torch.float32
+    targets = collate(examples, [1, 0], pad_token_id=0).targets
+    assert targets.tolist() == [3, 1, 2]
+    assert targets.numpy().dtype == dtype
 
 
 def test_a_batch_moves_as_a_whole() -> None:
-    examples = EncodedExamples(sequences=[(sequence(1, 2),)], labels=np.array([1.0]))
-    moved = collate(examples, [0], pad_token_id=0, labelled=True).to(torch.device("meta"))
-    assert isinstance(moved, Batch)
-    tensors = (moved.input_ids, moved.attention_mask, moved.token_type_ids, moved.labels)
-    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    moved = collate(examples_of([[sequence(1, 2)]]), [0], pad_token_id=0).to(torch.device("meta"))
+    inputs = moved.inputs
+    tensors = (
+        inputs.input_ids,
+        inputs.attention_mask,
+        inputs.token_type_ids,
+        inputs.rows,
+        inputs.segment_ids,
+    )
+    assert {tensor.device.type for tensor in (*tensors, moved.targets, moved.example_ids)} == {"meta"}

@@ -3,7 +3,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,36 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.config import HubSplit
-from training.data import Examples, encode_examples, load_examples, split_for_selection
-from training.encoder import load_tokenizer_json
+from training.data import load_examples
 from training.errors import DataError
+from training.examples import Example, Examples, split_for_selection
+from training.kinds.classification import Classification
+from training.kinds.regression import Regression
+from training.kinds.texts import Texts
 from training.tasks import Task
-from training.tokenization import build_tokenizer
 
-MOOD = Task(
-    name="mood",
-    kind="classification",
-    text_columns=("text",),
-    label_column="label",
-    labels=("bad", "good"),
-    bi_encoder=False,
-)
-STARS = Task(
-    name="stars",
-    kind="regression",
-    text_columns=("text",),
-    label_column="label",
-    labels=None,
-    bi_encoder=False,
-)
-PAIR = Task(
-    name="same",
-    kind="pair_regression",
-    text_columns=("a", "b"),
-    label_column="label",
-    labels=None,
-    bi_encoder=True,
-)
+TEXT = Texts(columns=("text",))
+MOOD = Task(name="mood", kind=Classification(texts=TEXT, labels=("bad", "good")))
+STARS = Task(name="stars", kind=Regression(texts=TEXT))
+PAIR = Task(name="same", kind=Regression(texts=Texts(columns=("a", "b"), bi_encoder=True)))
 
 ROWS: list[dict[str, Any]] = [
     {"text": "a lamp", "label": "good"},
@@ -73,34 +54,31 @@ def message_of(task: Task, source: str) -> str:
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_every_format_gives_the_same_examples(tmp_path: Path, suffix: str) -> None:
     examples = load_examples(MOOD, write(tmp_path / f"rows{suffix}", ROWS))
-    assert examples.texts == [row["text"] for row in ROWS]
-    assert examples.labels.tolist() == [1, 0, 0, 1, 1]
+    assert [example.input for example in examples] == [{"text": row["text"]} for row in ROWS]
+    assert [example.target for example in examples] == [1, 0, 0, 1, 1]
+    assert [example.row for example in examples] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 @pytest.mark.parametrize("values", [[1, 4, 0], [0.5, 4.0, -1e-3]])
 def test_every_format_gives_the_same_values(tmp_path: Path, suffix: str, values: list[float]) -> None:
     rows = [{"text": f"text {value}", "label": value} for value in values]
-    assert load_examples(STARS, write(tmp_path / f"rows{suffix}", rows)).labels.tolist() == values
+    examples = load_examples(STARS, write(tmp_path / f"rows{suffix}", rows))
+    assert [example.target for example in examples] == values
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_whole_numbers_are_labels_by_their_digits(tmp_path: Path, suffix: str) -> None:
-    task = Task(
-        name="digit",
-        kind="classification",
-        text_columns=("text",),
-        label_column="label",
-        labels=("0", "1"),
-        bi_encoder=False,
-    )
+    task = Task(name="digit", kind=Classification(texts=TEXT, labels=("0", "1")))
     rows = [{"text": "x", "label": 1}, {"text": "y", "label": 0}]
-    assert load_examples(task, write(tmp_path / f"rows{suffix}", rows)).labels.tolist() == [1, 0]
+    examples = load_examples(task, write(tmp_path / f"rows{suffix}", rows))
+    assert [example.target for example in examples] == [1, 0]
 
 
 def test_a_pair_is_two_columns(tmp_path: Path) -> None:
     source = write(tmp_path / "pairs.jsonl", [{"a": "one", "b": "two", "label": 3}])
-    assert load_examples(PAIR, source).texts == [("one", "two")]
+    (example,) = load_examples(PAIR, source)
+    assert example.input == {"text": "one", "text_pair": "two"}
 
 
 def test_a_dataset_of_the_hub_is_loaded_by_its_split(tmp_path: Path) -> None:
@@ -108,7 +86,7 @@ def test_a_dataset_of_the_hub_is_loaded_by_its_split(tmp_path: Path) -> None:
     write(tmp_path / "set" / "train.jsonl", ROWS)
     write(tmp_path / "set" / "validation.jsonl", ROWS[:2])
     source = HubSplit(hub=str(tmp_path / "set"), split="validation")
-    assert load_examples(MOOD, source).texts == ["a lamp", "007"]
+    assert [example.input["text"] for example in load_examples(MOOD, source)] == ["a lamp", "007"]
     with pytest.raises(DataError, match=r"set cannot be read: .*Unknown split \"test\""):
         load_examples(MOOD, HubSplit(hub=str(tmp_path / "set"), split="test"))
 
@@ -221,43 +199,23 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
 def test_rows_set_aside_are_disjoint_complete_bounded_and_repeatable(
     count: int, fraction: float, max_rows: int, seed: int
 ) -> None:
-    examples = Examples(
-        texts=[str(number) for number in range(count)], labels=np.arange(count, dtype=np.float64)
-    )
+    examples = numbered(count)
     train, selection = split_for_selection(examples, fraction=fraction, max_rows=max_rows, seed=seed)
-    assert sorted([*train.labels, *selection.labels]) == list(range(count))
+    assert sorted(example.target for example in (*train, *selection)) == list(range(count))
     assert 1 <= len(selection) <= max_rows
     assert len(train) >= 1
-    assert [str(int(label)) for label in train.labels] == train.texts, "text and label stay together"
+    assert all(example.input == {"text": str(example.target)} for example in train), "they stay together"
     again = split_for_selection(examples, fraction=fraction, max_rows=max_rows, seed=seed)
-    assert [part.texts for part in again] == [train.texts, selection.texts]
+    assert again == (train, selection)
 
 
 def test_rows_set_aside_depend_on_the_seed() -> None:
-    examples = Examples(texts=["x"] * 100, labels=np.arange(100, dtype=np.float64))
     first, second = (
-        split_for_selection(examples, fraction=0.1, max_rows=50, seed=seed)[1] for seed in (0, 1)
+        split_for_selection(numbered(100), fraction=0.1, max_rows=50, seed=seed)[1] for seed in (0, 1)
     )
-    assert first.labels.tolist() != second.labels.tolist()
+    assert first != second
 
 
-def test_a_bi_encoded_pair_becomes_two_sequences_and_a_cross_encoded_one_becomes_one(
-    tiny_encoder: Path,
-) -> None:
-    tokenizer = build_tokenizer(load_tokenizer_json(str(tiny_encoder)), 24)
-    examples = Examples(texts=[("the lamp", "blue"), ("a", "b c d")], labels=np.zeros(2))
-    apart = encode_examples(PAIR, examples, tokenizer)
-    assert [len(example) for example in apart.sequences] == [2, 2]
-    assert apart.lengths.tolist() == [4, 5]
-    cross = Task(
-        name="x",
-        kind="pair_regression",
-        text_columns=("a", "b"),
-        label_column="label",
-        labels=None,
-        bi_encoder=False,
-    )
-    (pair,), _ = encode_examples(cross, examples, tokenizer).sequences
-    assert pair.token_type_ids == [0, 0, 0, 0, 1, 1]
-    first, second = apart.sequences[0]
-    assert pair.input_ids == [*first.input_ids, *second.input_ids[1:]]
+def numbered(count: int) -> Examples:
+    items = (Example(input={"text": str(n)}, target=n, row=n + 1) for n in range(count))
+    return Examples(origin="rows", items=tuple(items))

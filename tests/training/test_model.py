@@ -20,14 +20,13 @@ def model_of(raw: dict[str, Any]) -> MultitaskModel:
     return build_model(config, load_encoder(config.encoder.model))
 
 
-def batch_of(*rows: list[int], sequences_per_example: int = 1) -> Batch:
-    input_ids = torch.tensor(rows)
+def batch_of(*sequences: list[int], rows: list[list[int]] | None = None) -> Batch:
+    input_ids = torch.tensor(sequences)
     return Batch(
         input_ids=input_ids,
         attention_mask=(input_ids != 0).long(),
         token_type_ids=torch.zeros_like(input_ids),
-        labels=torch.zeros(len(rows) // sequences_per_example),
-        sequences_per_example=sequences_per_example,
+        rows=torch.tensor(rows or [[number] for number in range(len(sequences))]),
     )
 
 
@@ -73,8 +72,8 @@ def test_swapping_a_bi_encoded_pair_changes_nothing_where_it_should_not(
     raw = small_config(tasks=("overlap",))
     raw["tasks"]["overlap"]["combine"] = combine
     model = model_of(raw).eval()
-    there = model("overlap", batch_of(ONE, TWO, sequences_per_example=2))
-    back = model("overlap", batch_of(TWO, ONE, sequences_per_example=2))
+    there = model("overlap", batch_of(ONE, TWO, rows=[[0, 1]]))
+    back = model("overlap", batch_of(TWO, ONE, rows=[[0, 1]]))
     assert torch.allclose(there, back, atol=1e-6) is symmetric
 
 
@@ -82,7 +81,7 @@ def test_a_pairs_texts_are_encoded_as_any_single_text_is(small_config: SmallConf
     model = model_of(small_config(tasks=("overlap",))).eval()
     one, two = model.embed(batch_of(ONE, TWO), "mean")
     expected = model.heads["overlap"](one[None], two[None])
-    torch.testing.assert_close(model("overlap", batch_of(ONE, TWO, sequences_per_example=2)), expected)
+    torch.testing.assert_close(model("overlap", batch_of(ONE, TWO, rows=[[0, 1]])), expected)
 
 
 def test_a_task_reads_its_own_pooling_and_else_the_encoders(small_config: SmallConfig) -> None:
@@ -95,4 +94,4 @@ def test_every_combine_fits_its_head(small_config: SmallConfig, combine: str, tm
     raw = small_config(tasks=("overlap",))
     raw["tasks"]["overlap"] |= {"combine": combine, "head": {"type": "mlp", "hidden": [5]}}
     model = model_of(raw).eval()
-    assert model("overlap", batch_of(ONE, TWO, TWO, TWO, sequences_per_example=2)).shape == (2, 1)
+    assert model("overlap", batch_of(ONE, TWO, rows=[[0, 1], [1, 1]])).shape == (2, 1)
