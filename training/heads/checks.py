@@ -8,14 +8,29 @@ NUM_SEGMENTS = 3
 
 
 @torch.no_grad()
-def check_logits(head: nn.Module, *, hidden_size: int, num_outputs: int, is_token_level: bool) -> None:
+def check_logits(
+    head: nn.Module,
+    *,
+    hidden_size: int,
+    num_outputs: int,
+    is_token_level: bool,
+    num_vectors: int | None = None,
+) -> None:
     """Run a head once on zeros.
+
+    Args:
+        head: As ``training.heads.Head`` describes.
+        hidden_size: Width of vectors and token states.
+        num_outputs: Columns of the logits.
+        is_token_level: Whether there should be logits for every token.
+        num_vectors: That a layered pooling gives for a sequence; None for a pooling that gives one vector.
 
     Raises:
         ValueError: If it raises, or gives another shape than its kind needs.
     """
     segment_ids = torch.tensor(EXAMPLE_SEGMENTS)
-    vectors = torch.zeros(NUM_SEGMENTS, hidden_size)
+    layered = () if num_vectors is None else (num_vectors,)
+    vectors = torch.zeros(NUM_SEGMENTS, *layered, hidden_size)
     inputs = {
         "pooled": vectors,
         "pooled_a": vectors,

@@ -34,7 +34,7 @@ class BoundedHead(nn.Module):
         return values
 
 
-def find_head_class(path: str) -> type[nn.Module]:
+def find_head_class(path: str) -> type[Any]:
     """Import ``package.module:Class``.
 
     Raises:
@@ -59,7 +59,8 @@ def find_head_class(path: str) -> type[nn.Module]:
     if names not in INPUT_NAMES:
         known = " or ".join(map(str, INPUT_NAMES))
         raise ValueError(f"{path} should declare input_names as one of {known}, found {names!r}")
-    return found
+    chosen: type[Any] = found
+    return chosen
 
 
 def build_custom_head(

@@ -49,7 +49,8 @@ class HfBody(nn.Module):
     ) -> None:
         super().__init__()
         chosen = _class_of_family(class_name, config)
-        self.model = chosen(_configure(config, num_outputs, parameters or {}))
+        self.hidden_size = int(config.hidden_size)
+        self.model: Any = chosen(_configure(config, num_outputs, parameters or {}))
         self.takes_choices = chosen in AutoModelForMultipleChoice._model_mapping.values()
         self._replace_base(HandsOn())
 
@@ -73,7 +74,7 @@ class HfBody(nn.Module):
     def reads_pooler(self) -> bool:
         """Whether the class reads ``pooler_output`` instead of the first token's state."""
         self._replace_base(HandsOn(pooler_factor=torch.nan))
-        logits = self(torch.zeros(1, self.model.config.hidden_size))
+        logits = self(torch.zeros(1, self.hidden_size))
         self._replace_base(HandsOn())
         return bool(logits.isnan().any())
 
