@@ -59,7 +59,7 @@ def _apply(aggregator: Aggregator, matrix: Tensor, gramian: Tensor) -> tuple[Ten
         weights = aggregator.gramian_weighting(gramian)  # not computed a second time
     elif isinstance(aggregator, WeightedAggregator):
         with warnings.catch_warnings():
-            # At every solve cvxpy says that Nash-MTL's problem cannot be cached, and divides by gains of zero.
+            # At every solve cvxpy says that Nash-MTL's problem cannot be cached, and divides by zero gains.
             warnings.simplefilter("ignore")
             weights = aggregator.weighting(matrix)
     else:
