@@ -1,4 +1,9 @@
-"""Command line: ``python -m training fit CONFIG --output RUN`` and ``python -m training evaluate RUN``."""
+"""Command line.
+
+python -m training fit CONFIG --output RUN      train, then evaluate on dev
+python -m training evaluate RUN                 dev metrics again
+python -m training compare RUN                  each task's own run beside the joint one
+"""
 
 import argparse
 import logging
@@ -8,28 +13,46 @@ from pathlib import Path
 
 from rich.console import Console
 
-from training.build import EVALUATION_BATCH_SIZE, build_run, build_tasks, load_model
-from training.checkpoint import RunFolder, read_metrics, resolve_checkpoint, write_metrics
+from training.build import EVALUATION_BATCH_SIZE, build_run, load_model, load_saved_config
+from training.checkpoint import (
+    COMPARISON_FILE,
+    CONFIG_FILE,
+    RunFolder,
+    read_metrics,
+    resolve_checkpoint,
+    write_metrics,
+    write_text_atomically,
+)
+from training.comparison import comparison_table, single_task_config, transfers
+from training.config import Config
 from training.config_file import dump_config, load_config
 from training.data import encode_examples, load_examples
-from training.errors import TrainingError
-from training.evaluation import Metrics, evaluate
+from training.errors import CheckpointError, ConfigError, TrainingError
+from training.evaluation import Metrics, as_sections, predict_logits, report_on_dev
 from training.progress import RunObserver, build_progress, metrics_table, say
 
 
 def fit(config_file: Path, output: Path, *, resume: bool, console: Console) -> None:
-    """Train, then evaluate the best checkpoint on dev."""
+    """Train from a YAML file, then evaluate the best checkpoint on dev."""
     config = load_config(config_file)
+    if fit_config(config, output, resume=resume, console=console):
+        say(console, f"Finished. Next: python -m export {output} --output bundles/{config.name}")
+
+
+def fit_config(config: Config, output: Path, *, resume: bool, console: Console) -> bool:
+    """Train, then evaluate the best checkpoint on dev. Returns False if all of it was done before."""
     folder = RunFolder(output)
     folder.start(dump_config(config), resume=resume)
     index = folder.index
     if index is not None and index.finished:
         say(console, f"{output} is already finished.")
-        return
+        return False
     run = build_run(config, folder)
     if resume:
         run.resume()
     trainer = run.trainer
+    for note in run.notes:
+        say(console, note)
     say(console, f"{config.name}: {trainer.settings.steps} steps, {', '.join(config.tasks)}")
     with RunObserver(
         console, output / "tensorboard", steps=trainer.settings.steps, first_step=trainer.step
@@ -37,28 +60,37 @@ def fit(config_file: Path, output: Path, *, resume: bool, console: Console) -> N
         trainer.fit(observer, run.write_checkpoint)
     evaluate_run(output, console=console)
     folder.finish()
-    say(console, f"Finished. Next: python -m export {output} --output bundles/{config.name}")
+    return True
 
 
 def evaluate_run(path: Path, *, console: Console) -> Metrics:
-    """Evaluate a checkpoint (a run's best one) on dev and write the figures into its ``metrics.json``."""
+    """Evaluate a checkpoint (a run's best one) on dev, calibrate it there, and write both beside it."""
     checkpoint = resolve_checkpoint(path)
     trained = load_model(checkpoint)
-    tasks = build_tasks(trained.config)
     data = {
-        name: encode_examples(tasks[name], load_examples(tasks[name], task.data.dev), trained.tokenizer)
-        for name, task in trained.config.tasks.items()
+        name: encode_examples(task, load_examples(task, source), trained.tokenizer)
+        for name, task in trained.tasks.items()
+        for source in [trained.config.tasks[name].data.dev]
     }
     with build_progress(console) as progress:
         bar = progress.add_task("evaluating on dev", total=sum(map(len, data.values())), note="")
-        metrics = evaluate(
-            trained.model,
-            tasks,
-            data,
-            batch_size=EVALUATION_BATCH_SIZE,
-            on_batch=lambda done: progress.advance(bar, done),
-        )
-    write_metrics(checkpoint, {**read_metrics(checkpoint), "dev": metrics})
+        reports = {
+            name: report_on_dev(
+                trained.tasks[name].kind,
+                predict_logits(
+                    trained.model,
+                    trained.tasks[name],
+                    examples,
+                    batch_size=EVALUATION_BATCH_SIZE,
+                    on_batch=lambda done: progress.advance(bar, done),
+                ),
+                examples,
+            )
+            for name, examples in data.items()
+        }
+    sections = as_sections(reports)
+    write_metrics(checkpoint, {**read_metrics(checkpoint), **sections})
+    metrics: Metrics = sections["dev"]
     console.print(metrics_table(f"{trained.config.name} on dev", metrics))
     return metrics
 
@@ -73,14 +105,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fit_parser.add_argument("--resume", action="store_true", help="continue an interrupted run exactly")
     evaluate_parser = commands.add_parser("evaluate", help="dev metrics of a run or checkpoint")
     evaluate_parser.add_argument("run", type=Path)
+    compare_parser = commands.add_parser("compare", help="train each task alone and compare; resumable")
+    compare_parser.add_argument("run", type=Path, help="a finished run")
+    compare_parser.add_argument("--tasks", nargs="+", metavar="TASK", help="only these; all by default")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
     console = Console()
     try:
         if options.command == "fit":
             fit(options.config, options.output, resume=options.resume, console=console)
-        else:
+        elif options.command == "evaluate":
             evaluate_run(options.run, console=console)
+        else:
+            compare_run(options.run, options.tasks, console=console)
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -160,6 +160,11 @@ class ExampleStream:
         self._position += 1
         return batch
 
+    @property
+    def num_drawn(self) -> int:
+        """Batches given so far. Every epoch has as many."""
+        return self._epoch * len(self._batches) + self._position
+
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands."""
         return {"epoch": self._epoch, "position": self._position}

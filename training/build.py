@@ -1,7 +1,7 @@
 """Configuration → objects: the only code that sees both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from training.balancing import build_scalarizer
 from training.batches import ExampleStream
+from training.build_data import batch_sizes, build_data, build_tasks, sampling_sizes
 from training.build_heads import build_heads
 from training.checkpoint import (
     CONFIG_FILE,
@@ -27,9 +28,8 @@ from training.checkpoint import (
     resolve_checkpoint,
     write_metrics,
 )
-from training.config import Config, TaskConfig
+from training.config import Config
 from training.config_file import dump_config
-from training.data import encode_examples, encode_for_training, load_examples
 from training.encoder import (
     SharedEncoder,
     build_encoder,
@@ -37,9 +37,8 @@ from training.encoder import (
     load_encoder,
     load_tokenizer_json,
 )
-from training.errors import CheckpointError, ConfigError, DataError, WeightsError
-from training.examples import EncodedExamples, Examples, split_for_selection
-from training.kinds.build import build_kind
+from training.errors import CheckpointError, ConfigError, WeightsError
+from training.examples import EncodedExamples
 from training.model import MultitaskModel
 from training.optimization import build_optimizer, build_schedule
 from training.samplers import EveryTaskSampler, Sampler, build_sampler
@@ -73,16 +72,6 @@ class TrainedModel:
     tokenizer: Tokenizer
     metrics: dict[str, Any]
     checkpoint: Path
-
-
-def build_task(name: str, config: TaskConfig) -> Task:
-    """A task without its data and head."""
-    return Task(name=name, kind=build_kind(config), weight=config.weight)
-
-
-def build_tasks(config: Config) -> dict[str, Task]:
-    """All tasks, in the order of the file."""
-    return {name: build_task(name, task) for name, task in config.tasks.items()}
 
 
 def build_model(config: Config, encoder: SharedEncoder) -> MultitaskModel:
@@ -131,12 +120,21 @@ def load_saved_config(file: Path) -> Config:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A trainer with what its checkpoints need."""
+    """A trainer with what its checkpoints need.
+
+    Attributes:
+        trainer: Before its first step, or where it was resumed.
+        config: Complete: with the labels that were found in the data.
+        tokenizer: Of the encoder.
+        folder: Of the run.
+        notes: What a person should know of the data, a sentence each.
+    """
 
     trainer: Trainer
     config: Config
     tokenizer: Tokenizer
     folder: RunFolder
+    notes: tuple[str, ...]
 
     def write_checkpoint(self, trainer: Trainer, evaluation: Evaluation) -> None:
         """Save model and state under ``checkpoints/``."""
@@ -148,7 +146,7 @@ class Run:
             (folder / TOKENIZER_FILE).parent.mkdir()
             self.tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
             write_metrics(folder, {"step": evaluation.step, "score": evaluation.score,
-                                   "selection": evaluation.metrics})  # fmt: skip
+                                   "batches": trainer.batches, "selection": evaluation.metrics})  # fmt: skip
             trainer.save_state(folder / STATE_FILE)
 
         self.folder.save(trainer.step, write, is_best=evaluation.is_best)
@@ -172,13 +170,9 @@ def build_run(config: Config, folder: RunFolder) -> Run:
     Raises:
         TrainingError: For anything in data or weights that the user can correct.
     """
-    tasks = build_tasks(config)
-    examples = {name: load_examples(tasks[name], task.data.train) for name, task in config.tasks.items()}
-    for name, task in config.tasks.items():
-        load_examples(tasks[name], task.data.dev)  # a fault in dev shows now, not after the training
     tokenizer = build_tokenizer(load_tokenizer_json(config.encoder.model), config.encoder.max_length)
-    train, selection = _split(config, tasks, examples, tokenizer)
-    tasks = {name: replace(task, kind=task.kind.adapted(examples[name])) for name, task in tasks.items()}
+    data = build_data(config, tokenizer)
+    config = data.config
 
     torch.manual_seed(config.seed)
     encoder = load_encoder(
@@ -199,7 +193,7 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         raise ConfigError(
             config.name, [f"started as {accelerator.num_processes} processes; only one is supported"]
         )
-    settings = _loop_settings(config, train)
+    settings = _loop_settings(config, sampling_sizes(config, data.train))
     optimizer = build_optimizer(
         model,
         learning_rate=config.training.learning_rate,
@@ -211,54 +205,35 @@ def build_run(config: Config, folder: RunFolder) -> Run:
     )
     trainer = Trainer(
         model=model.to(accelerator.device),
-        tasks=tasks,
-        train=train,
-        selection=selection,
+        tasks=data.tasks,
+        train=data.train,
+        selection=data.selection,
         streams={
-            name: ExampleStream(name, data.lengths, batch_size=config.training.batch_size, seed=config.seed)
-            for name, data in train.items()
+            name: ExampleStream(name, data.train[name].lengths, batch_size=batch_size, seed=config.seed)
+            for name, batch_size in batch_sizes(config).items()
         },
-        sampler=_build_sampler(config, train),
-        scalarizer=build_scalarizer([task.weight for task in tasks.values()]).to(accelerator.device),
+        sampler=_build_sampler(config, sampling_sizes(config, data.train)),
+        scalarizer=build_scalarizer([task.weight for task in data.tasks.values()]).to(accelerator.device),
         optimizer=accelerator.prepare_optimizer(optimizer),
         schedule=schedule,
         accelerator=accelerator,
         stopping=EarlyStopping(config.selection.patience),
         settings=settings,
     )
-    return Run(trainer=trainer, config=config, tokenizer=tokenizer, folder=folder)
+    return Run(trainer=trainer, config=config, tokenizer=tokenizer, folder=folder, notes=data.notes)
 
 
-def _split(
-    config: Config, tasks: Mapping[str, Task], examples: Mapping[str, Examples], tokenizer: Tokenizer
-) -> tuple[dict[str, EncodedExamples], dict[str, EncodedExamples]]:
-    train, selection = {}, {}
-    for name, rows in examples.items():
-        if len(rows) < 2:
-            raise DataError(
-                f"{config.tasks[name].data.train}: task {name!r} needs at least two rows, one to "
-                "learn from and one to choose the checkpoint by"
-            )
-        kept, aside = split_for_selection(
-            rows, fraction=config.selection.fraction, max_rows=config.selection.max_rows, seed=config.seed
-        )
-        train[name] = encode_for_training(tasks[name], kept, tokenizer)
-        selection[name] = encode_examples(tasks[name], aside, tokenizer)
-    return train, selection
-
-
-def _build_sampler(config: Config, train: Mapping[str, EncodedExamples]) -> Sampler:
+def _build_sampler(config: Config, sizes: Mapping[str, int]) -> Sampler:
     if config.training.batches == "metabatch":
-        return EveryTaskSampler(list(train))
+        return EveryTaskSampler(list(sizes))
     sampling = config.training.sampling
-    sizes = {name: len(data) for name, data in train.items()}
     return build_sampler(sampling.name, sizes, temperature=sampling.T, seed=config.seed)
 
 
-def _loop_settings(config: Config, train: Mapping[str, EncodedExamples]) -> LoopSettings:
+def _loop_settings(config: Config, sizes: Mapping[str, int]) -> LoopSettings:
     training = config.training
-    batches_a_step = training.gradient_accumulation * (len(train) if training.batches == "metabatch" else 1)
-    examples_a_run = training.epochs * sum(map(len, train.values()))
+    batches_a_step = training.gradient_accumulation * (len(sizes) if training.batches == "metabatch" else 1)
+    examples_a_run = training.epochs * sum(sizes.values())
     steps = training.steps or max(1, round(examples_a_run / (training.batch_size * batches_a_step)))
     return LoopSettings(
         steps=steps,

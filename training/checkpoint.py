@@ -31,6 +31,7 @@ CONFIG_FILE = "config.yaml"
 ENCODER_FOLDER = "encoder"
 TOKENIZER_FILE = "tokenizer/tokenizer.json"
 METRICS_FILE = "metrics.json"
+COMPARISON_FILE = "comparison.md"
 STATE_FILE = "state/training.pt"
 STAGING_PREFIX = ".staging-"
 

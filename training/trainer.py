@@ -139,6 +139,11 @@ class Trainer:
                 write_checkpoint(self, evaluation)
                 observer.on_evaluation(evaluation)
 
+    @property
+    def batches(self) -> dict[str, int]:
+        """Batches of each task that the run has learnt from."""
+        return {name: stream.num_drawn for name, stream in self._streams.items()}
+
     def save_state(self, file: Path) -> None:
         """Save everything that resuming needs beside the model's weights."""
         save_state(file, self._parts(), step=self.step)
