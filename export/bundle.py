@@ -147,6 +147,7 @@ def _check(trained: TrainedModel, samples: Samples, encoder: EncoderEntry, folde
 
 def _encoder_entry(trained: TrainedModel, tokenizer_json: str) -> EncoderEntry:
     encoder, config = trained.model.encoder, trained.config.encoder
+    read = [pooling for pooling in trained.model.poolings.values() if pooling is not None]
     return EncoderEntry(
         model=config.model,
         model_type=encoder.config.model_type,
@@ -157,16 +158,11 @@ def _encoder_entry(trained: TrainedModel, tokenizer_json: str) -> EncoderEntry:
         position_offset=encoder.position_offset,
         pad_token_id=encoder.pad_token_id,
         inputs=encoder_inputs(encoder),
-        poolings=_poolings(trained),
+        layout=layout_of(encoder.family),
+        poolings=exported_poolings([*read, config.pooling]),
         default_pooling=Pooling(config.pooling),
         graphs={Precision.FP32: EncoderGraph(file=ENCODER_FILE, tolerance=TOLERANCE)},
     )
-
-
-def _poolings(trained: TrainedModel) -> tuple[Pooling, ...]:
-    """Those that a head reads, and two that cost nothing and that a later head may read."""
-    read = {Pooling.CLS, Pooling.MEAN, *map(Pooling, trained.model.poolings.values())}
-    return tuple(pooling for pooling in Pooling if pooling in read)
 
 
 def _task_entry(trained: TrainedModel, name: str, encoder_fingerprint: str) -> TaskEntry:

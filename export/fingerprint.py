@@ -10,7 +10,7 @@ import json
 from training.encoder import SharedEncoder
 
 INCIDENTAL = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
-"""Configuration keys that change neither weights nor arithmetic."""
+"""Configuration keys that change neither weights nor arithmetic. Nor do dropout's, named by each family."""
 
 
 def fingerprint(encoder: SharedEncoder, tokenizer_json: str, max_length: int) -> str:
@@ -24,7 +24,11 @@ def fingerprint(encoder: SharedEncoder, tokenizer_json: str, max_length: int) ->
     Returns:
         sha256 as 64 hexadecimal digits.
     """
-    config = {key: value for key, value in encoder.config.to_dict().items() if key not in INCIDENTAL}
+    config = {
+        key: value
+        for key, value in encoder.config.to_dict().items()
+        if key not in INCIDENTAL and "dropout" not in key
+    }
     digest = hashlib.sha256()
     parts = {
         "config": json.dumps(config, sort_keys=True, default=str),

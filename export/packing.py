@@ -1,4 +1,4 @@
-"""Sequences → packed rows, for parity checks and verification.
+"""Sequences → rows, for parity checks and verification.
 
 The service has its own packer, which chooses row shapes for speed; here rows are filled in the order given,
 so that tests can put any sequence into any company.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.manifest import PADDING_SEGMENT, EncoderEntry, EncoderInput
+from export.manifest import PADDING_SEGMENT, EncoderEntry, EncoderInput, Layout
 from training.tokenization import TokenSequence
 
 
@@ -32,21 +32,27 @@ class PackedRows:
 
 
 def pack_rows(
-    sequences: Sequence[TokenSequence], *, row_len: int, position_offset: int, pad_token_id: int
+    sequences: Sequence[TokenSequence],
+    *,
+    row_len: int,
+    position_offset: int,
+    pad_token_id: int,
+    layout: Layout = Layout.PACKED,
 ) -> PackedRows:
-    """Lay sequences end to end, opening a new row where the next one does not fit.
+    """Lay sequences end to end, opening a new row where the next one does not fit, or each into its own row.
 
     Args:
         sequences: None longer than ``row_len``.
         row_len: Tokens a row.
         position_offset: ``position_ids`` of a sequence's first token.
         pad_token_id: Written into rows' tails.
+        layout: Whether rows are shared.
     """
     places: list[tuple[int, int, int]] = []
     row, start = 0, 0
     for sequence in sequences:
         length = len(sequence.input_ids)
-        if start + length > row_len:
+        if start + length > row_len or (start > 0 and layout is Layout.PADDED):
             row, start = row + 1, 0
         places.append((row, start, length))
         start += length

@@ -156,7 +156,7 @@ def encoder_faults(encoder: SharedEncoder, *, max_length: int, poolings: Iterabl
     return faults
 
 
-DROPOUT_NAMES = ("hidden_dropout_prob", "dropout")
+DROPOUT_NAMES = ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout")
 ATTENTION_DROPOUT_NAMES = ("attention_probs_dropout_prob", "attention_dropout")
 """What the families call them in their configurations."""
 

@@ -8,15 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
+from torch import nn
 
-from export.encoder import PackedEncoder, check_packable, encoder_inputs
-from export.errors import ExportError
+from export.encoder import OwnPooler, RowEncoder
 from export.manifest import Manifest, Pooling
 from export.packing import pack_rows
 from export.sessions import Graph
 from training.build import TrainedModel
-from training.encoder import SharedEncoder
 from training.tokenization import TokenSequence
 
 TOLERANCE = 1e-4
@@ -131,31 +129,19 @@ def test_the_graph_names_its_inputs_and_outputs(tiny_bundle: Path) -> None:
 
 def test_packing_leaves_the_trained_model_as_it_was(trained: TrainedModel) -> None:
     before = trained.model.encoder.config._attn_implementation
-    packed = PackedEncoder(trained.model.encoder, tuple(Pooling), 0)
-    assert packed.backbone.config._attn_implementation == "eager"
+    rows = RowEncoder(trained.model.encoder, [Pooling.CLS], MAX_LENGTH)
+    assert rows.backbone.config._attn_implementation == "eager"
     assert trained.model.encoder.config._attn_implementation == before == "sdpa"
 
 
-@pytest.mark.parametrize(
-    ("family", "backbone"),
-    [
-        ("roberta", lambda: RobertaModel(RobertaConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1,
-                                                       num_attention_heads=2, intermediate_size=8))),
-        ("distilbert", lambda: DistilBertModel(DistilBertConfig(vocab_size=9, dim=8, n_layers=1, n_heads=2,
-                                                                hidden_dim=8))),
-    ],
-)  # fmt: skip
-def test_a_family_whose_packed_form_is_not_checked_is_refused_by_name(
-    family: str, backbone: Callable[[], RobertaModel]
-) -> None:
-    with pytest.raises(ExportError, match=f"Encoders of family '{family}' cannot be packed. These can: bert"):
-        check_packable(SharedEncoder(backbone()))
+def test_the_graph_has_only_the_poolings_that_are_asked_for(trained: TrainedModel) -> None:
+    encoder = trained.model.encoder
+    rows = RowEncoder(encoder, [Pooling.MEAN], MAX_LENGTH).eval()
+    ids = torch.tensor([[2, 5, 6, 3]])
+    outputs = rows(ids, torch.arange(4).unsqueeze(0), torch.zeros_like(ids), torch.zeros_like(ids))
+    assert [tuple(output.shape) for output in outputs] == [(1, 4, 32), (1, 32)]
 
 
-def test_an_encoder_without_token_types_has_no_such_input() -> None:
-    config = DistilBertConfig(vocab_size=9, dim=8, n_layers=1, n_heads=2, hidden_dim=8)
-    assert encoder_inputs(SharedEncoder(DistilBertModel(config))) == (
-        "input_ids",
-        "position_ids",
-        "segment_ids",
-    )
+def test_pooler_of_an_encoder_without_one_is_an_error(trained: TrainedModel) -> None:
+    with pytest.raises(ValueError, match="needs an encoder that has a pooler"):
+        OwnPooler(nn.Module())(torch.zeros(1, 8))

@@ -68,6 +68,14 @@ def test_another_arithmetic_with_the_same_weights_is_another_encoder(
     assert fingerprint(encoder, tokenizer_json, 24) != before
 
 
+def test_dropout_is_no_part_of_the_identity(
+    tiny_encoder: Path, tokenizer_json: str, encoder: SharedEncoder
+) -> None:
+    """It acts in training alone: the vectors of a frozen encoder are the same with any."""
+    other = load_encoder(str(tiny_encoder), dropout=0.4, attention_dropout=0.0)
+    assert fingerprint(other, tokenizer_json, 24) == fingerprint(encoder, tokenizer_json, 24)
+
+
 def test_where_the_weights_lie_does_not_matter(
     tmp_path: Path, tokenizer_json: str, encoder: SharedEncoder
 ) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.manifest import PADDING_SEGMENT, EncoderInput, Manifest
+from export.manifest import PADDING_SEGMENT, EncoderInput, Layout, Manifest
 from export.packing import pack_rows
 from training.tokenization import TokenSequence
 
@@ -40,6 +40,15 @@ def test_a_sequence_that_does_not_fit_opens_the_next_row() -> None:
     sequences = [TokenSequence(input_ids=[7] * n, token_type_ids=[0] * n) for n in (3, 2, 4, 1)]
     rows = pack_rows(sequences, row_len=5, position_offset=0, pad_token_id=0)
     assert rows.places == [(0, 0, 3), (0, 3, 2), (1, 0, 4), (1, 4, 1)]
+
+
+def test_padded_rows_hold_one_sequence_each() -> None:
+    sequences = [TokenSequence(input_ids=[7] * n, token_type_ids=[0] * n) for n in (3, 1, 4)]
+    rows = pack_rows(sequences, row_len=5, position_offset=2, pad_token_id=0, layout=Layout.PADDED)
+    assert rows.places == [(0, 0, 3), (1, 0, 1), (2, 0, 4)]
+    assert rows.tensors[EncoderInput.SEGMENT_IDS].tolist() == [
+        [0, 0, 0, -1, -1], [1, -1, -1, -1, -1], [2, 2, 2, 2, -1]
+    ]  # fmt: skip
 
 
 def test_the_feed_has_the_graphs_inputs_alone(manifest: Manifest) -> None:
