@@ -38,7 +38,6 @@ from training.encoder import (
     load_tokenizer_json,
 )
 from training.errors import CheckpointError, ConfigError, WeightsError
-from training.examples import EncodedExamples
 from training.model import MultitaskModel
 from training.optimization import build_optimizer, build_schedule
 from training.samplers import EveryTaskSampler, Sampler, build_sampler

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from training.config import Config, TaskConfig
+from training.config import Config
 from training.config_heads import (
     CustomHeadConfig,
     HfHeadConfig,
@@ -12,6 +12,7 @@ from training.config_heads import (
     MlpHeadConfig,
     SubEncoderHeadConfig,
 )
+from training.config_tasks import TaskConfig
 from training.encoder import SharedEncoder
 from training.errors import ConfigError
 from training.heads import (

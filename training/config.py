@@ -6,24 +6,18 @@ Classes elsewhere never see a configuration; ``training.build`` flattens it into
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, Field
 
-from training.config_heads import HEADS, EncoderPooling, HeadConfig, LinearHeadConfig, TaskPooling
-from training.metrics import METRICS
+from training.config_heads import HEADS, EncoderPooling
+from training.config_losses import LOSSES
+from training.config_section import Section
+from training.config_tasks import TASKS, DataConfig, TaskConfig
+from training.metrics import metric_names
 
-DATA_SUFFIXES = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-
-Combine = Literal["concat", "diff_product", "full", "cosine"]
-Column = Annotated[str, Field(min_length=1)]
-Labels = Annotated[tuple[str, ...], Field(min_length=2)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class EncoderConfig(_Section):
+class EncoderConfig(Section):
     """The shared encoder. One tokenizer and one ``max_length`` for all tasks, or nothing could be shared."""
 
     model: str
@@ -37,85 +31,7 @@ class EncoderConfig(_Section):
     """Of the attention weights; likewise. On a CPU, 0 saves a tenth of a step or more."""
 
 
-class HubSplit(_Section):
-    """A split of a dataset on the Hugging Face hub."""
-
-    hub: str
-    config: str | None = None
-    split: str
-
-
-Source = Annotated[
-    Annotated[str, Tag("path")] | Annotated[HubSplit, Tag("hub_split")],
-    Discriminator(lambda source: "path" if isinstance(source, str) else "hub_split"),
-]
-
-
-class DataConfig(_Section):
-    """Where a task's rows are: a ``.jsonl``, ``.csv`` or ``.parquet`` path, or a hub split."""
-
-    train: Source
-    dev: Source
-
-
-class _Task(_Section):
-    data: DataConfig
-    label: Column = "label"
-    head: HeadConfig = LinearHeadConfig()
-    pooling: TaskPooling | None = None
-    """Defaults to the encoder's; of a transformers class's head to what the class reads."""
-    weight: float = Field(default=1.0, gt=0)
-    """Factor of the task's loss."""
-
-
-class _SingleTask(_Task):
-    text: Column = "text"
-
-
-class _PairTask(_Task):
-    text: tuple[Column, Column] = ("text_a", "text_b")
-    pair: Literal["cross_encoder", "bi_encoder"]
-    combine: Combine | None = None
-    """How a bi-encoder joins its two vectors; ``diff_product`` unless said otherwise."""
-    symmetric: bool = False
-    """Whether the order of the two texts carries no meaning: training then sees every pair in both orders."""
-
-
-class ClassificationConfig(_SingleTask):
-    """One label for one text."""
-
-    kind: Literal["classification"]
-    labels: Labels
-
-
-class RegressionConfig(_SingleTask):
-    """One number for one text."""
-
-    kind: Literal["regression"]
-    range: tuple[float, float] | None = None
-
-
-class PairClassificationConfig(_PairTask):
-    """One label for two texts."""
-
-    kind: Literal["pair_classification"]
-    labels: Labels
-
-
-class PairRegressionConfig(_PairTask):
-    """One number for two texts."""
-
-    kind: Literal["pair_regression"]
-    range: tuple[float, float] | None = None
-
-
-TaskConfig = Annotated[
-    ClassificationConfig | RegressionConfig | PairClassificationConfig | PairRegressionConfig,
-    Field(discriminator="kind"),
-]
-
-
-class SamplingConfig(_Section):
+class SamplingConfig(Section):
     """Which task the next batch comes from."""
 
     name: Literal["proportional", "uniform", "temperature", "round_robin"] = "proportional"
@@ -123,7 +39,7 @@ class SamplingConfig(_Section):
     """Temperature: p_i ∝ N_i^(1/T); 1 is proportional, large is uniform."""
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """The loop. ``epochs`` counts passes over the examples of all tasks together; ``steps`` overrides it."""
 
     epochs: float = Field(default=3.0, gt=0)
@@ -147,7 +63,7 @@ class TrainingConfig(_Section):
     """Steps between evaluations on the selection split, each followed by a checkpoint; a tenth of the run."""
 
 
-class SelectionConfig(_Section):
+class SelectionConfig(Section):
     """How the best checkpoint is chosen: on rows set aside from train, so that dev stays for reporting."""
 
     fraction: float = Field(default=0.1, gt=0, lt=1)
@@ -158,7 +74,7 @@ class SelectionConfig(_Section):
     """Evaluations without a better score before training stops."""
 
 
-class Config(_Section):
+class Config(Section):
     """One training run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -171,19 +87,14 @@ class Config(_Section):
     @property
     def joint_score(self) -> tuple[str, ...]:
         """``task.metric`` entries of the selection score."""
-        default = tuple(f"{name}.{METRICS[task.kind][0]}" for name, task in self.tasks.items())
-        return self.selection.score or default
+        primary = {
+            name: metric_names(task.kind, getattr(task, "scheme", None))[0]
+            for name, task in self.tasks.items()
+        }
+        return self.selection.score or tuple(f"{name}.{metric}" for name, metric in primary.items())
 
 
-UNION_MEMBERS: Mapping[str, type[BaseModel]] = {
-    "classification": ClassificationConfig,
-    "regression": RegressionConfig,
-    "pair_classification": PairClassificationConfig,
-    "pair_regression": PairRegressionConfig,
-    **HEADS,
-    "path": HubSplit,
-    "hub_split": HubSplit,
-}
+UNION_MEMBERS: Mapping[str, type[BaseModel]] = {**TASKS, **HEADS, **LOSSES}
 SECTIONS: Mapping[str, type[BaseModel]] = {
     "data": DataConfig,
     "encoder": EncoderConfig,

@@ -3,19 +3,17 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from torch import nn
 
-from training.config import DATA_SUFFIXES, SECTIONS, UNION_MEMBERS, Config
+from training.config import SECTIONS, UNION_MEMBERS, Config
 from training.config_head_faults import head_faults
-from training.metrics import METRICS
+from training.config_task_faults import VARIABLE, data_faults, kind_faults, stride_faults
+from training.metrics import metric_names
 
 TASK_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
-VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-"""``${NAME}`` or ``${NAME:-default}``."""
 
 
 def between_fields(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -29,7 +27,9 @@ def between_fields(raw: Mapping[str, Any]) -> Iterator[str]:
         elif hasattr(nn.ModuleDict(), str(name)):  # which holds the heads by their tasks' names
             yield f"tasks.{name}: PyTorch keeps this name for itself; call the task {name}_task, say"
         if isinstance(task, dict):
-            yield from (f"tasks.{name}.{fault}" for fault in _task_faults(task))
+            faults = (*head_faults(task), *kind_faults(task), *data_faults(task))
+            yield from (f"tasks.{name}.{fault}" for fault in faults)
+            yield from (f"tasks.{name}.{fault}" for fault in stride_faults(task, raw.get("encoder")))
     selection = raw.get("selection")
     score = selection.get("score") if isinstance(selection, dict) else None
     for entry in score if isinstance(score, list) else []:
@@ -46,42 +46,13 @@ def _unset_faults(value: object, place: str = "") -> Iterator[str]:
         yield f"{place}: the environment variable {unset[1]} is not set ({hint})"
 
 
-def _task_faults(task: Mapping[str, Any]) -> Iterator[str]:
-    yield from head_faults(task)
-    if task.get("combine") is not None and task.get("pair") == "cross_encoder":
-        yield "combine: only a bi_encoder combines two vectors; leave it out, or set pair: bi_encoder"
-    bounds = task.get("range")
-    numbers = (
-        [bound for bound in bounds if isinstance(bound, int | float)] if isinstance(bounds, list) else []
-    )
-    if len(numbers) == 2 and not numbers[0] < numbers[1]:
-        yield f"range: expected [low, high] with low < high, found {bounds}"
-    labels = task.get("labels")
-    if isinstance(labels, list) and len(set(map(str, labels))) < len(labels):
-        yield f"labels: each label once, found {labels}"
-    data = task.get("data")
-    for split, source in data.items() if isinstance(data, dict) else ():
-        if isinstance(source, str):
-            yield from (f"data.{split}: {fault}" for fault in _path_faults(source))
-
-
-def _path_faults(source: str) -> Iterator[str]:
-    if VARIABLE.search(source):
-        return  # said by _unset_faults
-    if Path(source).suffix not in DATA_SUFFIXES:
-        known = ", ".join(DATA_SUFFIXES)
-        yield f"{source!r} is no {known} file; a hub dataset is written {{hub: NAME, split: NAME}}"
-    elif not Path(source).is_file():
-        yield f"no file {source!r} (relative paths start at {Path.cwd()})"
-
-
 def _score_faults(entry: str, tasks: Mapping[str, Any]) -> Iterator[str]:
     name, _, metric = entry.partition(".")
     task = tasks.get(name)
     if task is None:
         yield f"selection.score: {entry!r} names no task{_alternatives(name, tasks)}"
         return
-    known = METRICS.get(str(task.get("kind")) if isinstance(task, dict) else "", ())
+    known = metric_names(str(task.get("kind")), task.get("scheme")) if isinstance(task, dict) else ()
     if known and metric not in known:
         yield f"selection.score: {entry!r} is no metric of {name}{_alternatives(metric, known)}"
 

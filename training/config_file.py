@@ -9,7 +9,8 @@ import yaml
 from pydantic import ValidationError
 
 from training.config import Config
-from training.config_faults import VARIABLE, between_fields, of_schema
+from training.config_faults import between_fields, of_schema
+from training.config_task_faults import VARIABLE
 from training.errors import ConfigError
 
 

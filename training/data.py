@@ -8,10 +8,11 @@ from typing import Any
 import datasets
 from tokenizers import Tokenizer
 
-from training.config import DATA_SUFFIXES, HubSplit
+from training.config_tasks import DATA_SUFFIXES, HubSplit
 from training.errors import DataError
 from training.examples import EncodedExamples, Example, Examples
 from training.kinds.base import RowError
+from training.kinds.tag_schemes import is_valid_tag
 from training.tasks import Task
 
 MAX_FAULTS_SHOWN = 5
@@ -27,16 +28,31 @@ def load_examples(task: Task, source: str | HubSplit) -> Examples:
     """
     wanted = task.kind.columns
     rows = _read(source, wanted)
-    origin = source if isinstance(source, str) else f"{source.hub}[{source.split}]"
-    missing = [column for column in wanted if column not in rows.column_names]
-    if missing:
-        raise DataError(
-            f"{origin}: task {task.name!r} reads column {', '.join(missing)}, but the columns are "
-            f"{', '.join(rows.column_names)}"
-        )
-    if len(rows) == 0:
-        raise DataError(f"{origin}: task {task.name!r} has no rows")
-    return _check(task, origin, [rows[column] for column in wanted])
+    return _check(task, origin_of(source), _columns(rows, wanted, task.name, origin_of(source)))
+
+
+def read_tags(source: str | HubSplit, column: str, *, scheme: str, task: str) -> set[str]:
+    """Every tag of one split of a tagging task.
+
+    Raises:
+        DataError: If the source cannot be read, or has a tag that the scheme does not know.
+    """
+    (cells,) = _columns(_read(source, [column]), [column], task, origin_of(source))
+    tags: set[str] = set()
+    for row, cell in enumerate(cells, 1):
+        for tag in cell if isinstance(cell, list) else ():
+            if not is_valid_tag(str(tag), scheme):
+                raise DataError(
+                    f"{origin_of(source)}, task {task!r}: row {row}: {column} {tag!r} is no tag of scheme "
+                    f"{scheme}"
+                )
+            tags.add(str(tag))
+    return tags
+
+
+def origin_of(source: str | HubSplit) -> str:
+    """A source in messages."""
+    return source if isinstance(source, str) else f"{source.hub}[{source.split}]"
 
 
 def encode_examples(task: Task, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
@@ -91,6 +107,30 @@ def _first_broken_line(file: Path) -> str | None:
             except ValueError as error:
                 return f"line {number}: {error}"
     return None
+
+
+def _columns(
+    rows: Any,  # noqa: ANN401 - datasets is untyped
+    wanted: Sequence[str],
+    task: str,
+    origin: str,
+) -> list[Iterable[Any]]:
+    missing = [column for column in wanted if column not in rows.column_names]
+    if missing:
+        raise DataError(
+            f"{origin}: task {task!r} reads column {', '.join(missing)}, but the columns are "
+            f"{', '.join(rows.column_names)}"
+        )
+    if len(rows) == 0:
+        raise DataError(f"{origin}: task {task!r} has no rows")
+    return [_named(rows, column) for column in wanted]
+
+
+def _named(rows: Any, column: str) -> Iterable[Any]:  # noqa: ANN401
+    """Cells of a column; lists of labels that the hub stores as numbers, by their names."""
+    names = getattr(getattr(rows.features[column], "feature", None), "names", None)
+    cells: Iterable[Any] = rows[column]
+    return [[names[number] for number in cell] for cell in cells] if names else cells
 
 
 def _check(task: Task, origin: str, columns: Sequence[Iterable[Any]]) -> Examples:

@@ -1,13 +1,31 @@
-"""Metrics of a model on whole splits."""
+"""Metrics of a model on whole splits, and what is calibrated on dev.
+
+``python -m training evaluate`` adds two sections to a checkpoint's ``metrics.json``, which export reads:
+
+    "dev":         {"tags": {"f1_micro": 0.91, …, "ece": 0.043, "ece_calibrated": 0.012}, …}
+    "calibration": {"tags": {"temperature": 1.31, "thresholds": [0.42, 0.55], "no_answer_threshold": null}, …}
+
+Dev metrics are those of the kind, the primary one first, and for kinds that answer with probabilities the
+expected calibration error at temperature 1 and calibrated. A task without probabilities (regression) has no
+entry under ``calibration``. ``thresholds``, one a label, is null but for ``multi_label``; the
+``no_answer_threshold`` is null but for ``question_answering`` whose dev has questions without an answer.
+
+What was fitted on dev is measured on dev only crosswise: ``ece_calibrated``, and all metrics of a kind whose
+answers depend on a fitted threshold, are averages over two halves, each measured with the other's fit.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from training.batches import Batch, pad
+from training.calibration import crossfit, expected_calibration_error
 from training.examples import EncodedExamples
+from training.kinds.base import UNCALIBRATED, Calibration, Kind, Logits
 from training.model import MultitaskModel
 from training.tasks import Task
 
@@ -84,3 +102,67 @@ def evaluate(
         )
         for name, examples in data.items()
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevReport:
+    """What is known of one task after training.
+
+    Attributes:
+        metrics: On dev, by name.
+        calibration: Fitted on all of dev; None where the answer is no probability.
+    """
+
+    metrics: dict[str, float]
+    calibration: Calibration | None
+
+
+def report_on_dev(kind: Kind, logits: Logits, examples: EncodedExamples) -> DevReport:
+    """Measure a task on dev and calibrate it.
+
+    Args:
+        kind: The task's.
+        logits: Of ``predict_logits``.
+        examples: Of dev.
+    """
+    calibration = kind.calibrate(logits, examples)
+    if calibration is None:
+        return DevReport(metrics=kind.measure(logits, examples), calibration=None)
+
+    def on_held_out(fit: NDArray[np.int64], held: NDArray[np.int64]) -> dict[str, float]:
+        fitted = kind.calibrate([logits[index] for index in fit], examples.take(fit)) or UNCALIBRATED
+        own, theirs = [logits[index] for index in held], examples.take(held)
+        metrics = kind.measure(own, theirs, fitted)
+        return {**metrics, "ece_calibrated": _calibration_error(kind, own, theirs, fitted)}
+
+    crosswise = crossfit(len(examples), on_held_out)
+    metrics = crosswise if calibration.decides else kind.measure(logits, examples)
+    return DevReport(
+        metrics={
+            **{name: metrics[name] for name in kind.metrics},
+            "ece": _calibration_error(kind, logits, examples, UNCALIBRATED),
+            "ece_calibrated": crosswise["ece_calibrated"],
+        },
+        calibration=calibration,
+    )
+
+
+def as_sections(reports: Mapping[str, DevReport]) -> dict[str, Any]:
+    """Reports of all tasks as sections of ``metrics.json``."""
+    return {
+        "dev": {name: report.metrics for name, report in reports.items()},
+        "calibration": {
+            name: asdict(report.calibration)
+            for name, report in reports.items()
+            if report.calibration is not None
+        },
+    }
+
+
+def _calibration_error(
+    kind: Kind, logits: Logits, examples: EncodedExamples, calibration: Calibration
+) -> float:
+    forecasts = kind.forecasts(logits, examples, calibration)
+    if forecasts is None:
+        return 0.0
+    return expected_calibration_error(forecasts.probabilities, forecasts.outcomes)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from training.errors import WeightsError
 
@@ -19,6 +19,11 @@ class TokenSequence:
 
     input_ids: list[int]
     token_type_ids: list[int]
+
+    @classmethod
+    def of(cls, encoding: Encoding) -> "TokenSequence":
+        """What the encoder reads of an encoding."""
+        return cls(input_ids=encoding.ids, token_type_ids=encoding.type_ids)
 
 
 def build_tokenizer(tokenizer_json: str, max_length: int) -> Tokenizer:
@@ -47,5 +52,4 @@ def encode_texts(
     tokenizer: Tokenizer, texts: Sequence[str] | Sequence[tuple[str, str]]
 ) -> list[TokenSequence]:
     """Encode texts, or pairs of texts as one sequence each."""
-    encodings = tokenizer.encode_batch(list(texts))
-    return [TokenSequence(input_ids=e.ids, token_type_ids=e.type_ids) for e in encodings]
+    return [TokenSequence.of(encoding) for encoding in tokenizer.encode_batch(list(texts))]

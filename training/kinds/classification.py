@@ -9,8 +9,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.batches import LabelledBatch
+from training.calibration import fit_temperature
 from training.examples import EncodedExamples, Examples
-from training.kinds.base import UNCALIBRATED, Calibration, Kind, Logits
+from training.kinds import forecasts
+from training.kinds.base import UNCALIBRATED, Calibration, Forecasts, Kind, Logits
 from training.kinds.cells import label_cell
 from training.kinds.texts import Texts
 from training.losses import LabelLoss
@@ -86,6 +88,16 @@ class Classification(Kind):
     ) -> dict[str, float]:
         """Of the best label; no temperature changes which that is."""
         return label_metrics(np.concatenate(logits).argmax(axis=1), np.array(examples.references))
+
+    def calibrate(self, logits: Logits, examples: EncodedExamples) -> Calibration:
+        """A temperature of the softmax over the labels."""
+        return Calibration(temperature=fit_temperature(np.concatenate(logits), np.array(examples.references)))
+
+    def forecasts(self, logits: Logits, examples: EncodedExamples, calibration: Calibration) -> Forecasts:
+        """That the best label is the right one."""
+        return forecasts.of_labels(
+            np.concatenate(logits), np.array(examples.references), calibration.temperature
+        )
 
 
 def _target(label: int) -> NDArray[np.int64]:
