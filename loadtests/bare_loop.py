@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from export.manifest import TOKENIZER_FILE, HeadInput, Manifest, Precision, TaskEntry, read_manifest
 from service.packing import Layout, PackedBatch, pack
-from service.tokenization import FastTokenizer, TextSequence, TokenizedInput
+from service.tokenization import FastTokenizer, TokenizedInput
 
 ONE_EACH = 0
 """``row_len`` of rows that hold one sequence each: sorted by length, they have almost no padding either."""
@@ -76,12 +76,12 @@ class BareLoop:
         return {
             name: task
             for name, task in self.manifest.tasks.items()
-            if not task.kind.takes_pair_mode and task.head.inputs == (HeadInput.POOLED,)
+            if task.input_fields == ("text",) and task.head.inputs == (HeadInput.POOLED,)
         }
 
     def tokenise(self, texts: Sequence[str]) -> list[TokenizedInput]:
         """Tokens of each text."""
-        return asyncio.run(self._tokenizer.tokenize([TextSequence(text=text) for text in texts]))
+        return [tokens for (tokens,) in asyncio.run(self._tokenizer.tokenize(texts))]
 
     def distinct(self, texts: Sequence[str]) -> list[str]:
         """Without texts that are the same to the encoder as an earlier one, such as in other letter case."""

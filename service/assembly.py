@@ -14,8 +14,8 @@ from service.encoding import PackedEncoder
 from service.engine import Engine
 from service.golden import check_golden
 from service.heads import Head, HeadRunner
+from service.kinds.registry import kind_of
 from service.metrics import Metrics
-from service.planning import reads_states
 from service.providers import choose_provider
 from service.sessions import EncoderSession, HeadSession, OnnxEncoderSession, OnnxHeadSession
 from service.settings import Settings
@@ -75,7 +75,11 @@ def load_parts(settings: Settings) -> Parts:
     cost = measure_cost(encoder, entry, row_len=settings.row_len, max_batch_tokens=settings.max_batch_tokens)
     parts = Parts(
         bundle=bundle,
-        tokenizer=FastTokenizer.from_file(bundle.tokenizer_path, max_length=entry.max_length),
+        tokenizer=FastTokenizer.from_file(
+            bundle.tokenizer_path,
+            max_length=entry.max_length,
+            strides={task.spans.stride for task in bundle.manifest.tasks.values() if task.spans is not None},
+        ),
         encoder=encoder,
         heads={task: OnnxHeadSession(bundle.head_path(task)) for task in bundle.manifest.tasks},
         cost=cost,
@@ -120,11 +124,8 @@ async def start(settings: Settings, parts: Parts) -> Runtime:
 def connect(settings: Settings, parts: Parts) -> Runtime:
     """Wire the parts up, with nothing running yet."""
     manifest = parts.bundle.manifest
-    forms_with_states = frozenset(
-        is_pair
-        for is_pair in (False, True)
-        if any(reads_states(task, is_pair=is_pair) for task in manifest.tasks.values())
-    )
+    kinds = {name: kind_of(task) for name, task in manifest.tasks.items()}
+    forms_with_states = {kind.reader.reads_pairs for kind in kinds.values() if kind.reads_states}
 
     def needs_states(sequence: TokenizedInput) -> bool:
         return sequence.is_pair in forms_with_states
@@ -150,7 +151,6 @@ def connect(settings: Settings, parts: Parts) -> Runtime:
         cache,
         namespace=encoder_namespace(manifest, parts.bundle.precision),
         poolings=manifest.encoder.poolings,
-        needs_states=needs_states,
         clock=time.monotonic,
     )
     heads = {
@@ -159,6 +159,7 @@ def connect(settings: Settings, parts: Parts) -> Runtime:
     }
     engine = Engine(
         manifest=manifest,
+        kinds=kinds,
         tokenizer=parts.tokenizer,
         encoder=shared,
         heads=HeadRunner(heads),

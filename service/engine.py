@@ -1,26 +1,31 @@
-"""Texts and tasks → answers. Knows no HTTP.
+"""Inputs and tasks → answers. Knows no HTTP.
 
 plan ─▶ tokenise ─▶ encode (cache, single flight, queue, packed batches) ─▶ heads ─▶ decode
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.manifest import Manifest, Pooling, TaskEntry
-from service.errors import DeadlineExceeded, UnknownTask
-from service.heads import HeadRunner, Rows
+from export.manifest import Manifest, Pooling
+from service.errors import DeadlineExceeded, FieldError, InvalidRequest, UnknownTask
+from service.gathering import Found, gather
+from service.heads import HeadRunner
+from service.inputs import TaskInput
+from service.kinds.answers import Answer
+from service.kinds.base import AnswerOptions, Kind, Readings
 from service.observer import Observer
 from service.planning import Plan, plan
-from service.postprocessing import Answer, decode
 from service.shared_encoder import Encoded, Lookup, SharedEncoder
-from service.tokenization import TextSequence, TokenizedInput, Tokenizer
+from service.tokenization import QuestionTooLong, TextSequence, TokenizedInput, Tokenizer
 
 EMBEDDINGS = "_embeddings"
 """What the embeddings route counts its look-ups under. No task can have this name."""
+
+DEFAULT_OPTIONS = AnswerOptions()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,22 +66,9 @@ class Embeddings:
 
     vectors: NDArray[np.float32]
     """Shape ``(inputs, hidden_size)``, unit length."""
+    is_truncated: list[bool]
+    """Of each input."""
     usage: Usage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Encodings:
-    encoded: Encoded
-    tokens: Sequence[TokenizedInput]
-
-    def usage(self) -> Usage:
-        lookups = self.encoded.lookups
-        return Usage(
-            tokens=sum(each.num_tokens for each in self.tokens),
-            encoder_rows=lookups.count(Lookup.MISS),
-            cache_hits=lookups.count(Lookup.HIT),
-            coalesced=lookups.count(Lookup.COALESCED),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,49 +76,56 @@ class Engine:
     """The whole line behind the API."""
 
     manifest: Manifest
+    kinds: Mapping[str, Kind]
+    """Every task of the bundle, by name."""
     tokenizer: Tokenizer
     encoder: SharedEncoder
     heads: HeadRunner
     observer: Observer
     clock: Callable[[], float] = field(default=time.monotonic)
 
-    def tasks_named(self, names: Sequence[str]) -> dict[str, TaskEntry]:
+    def tasks_named(self, names: Sequence[str]) -> dict[str, Kind]:
         """The tasks of these names.
 
         Raises:
             UnknownTask: Naming every one that is not there, and the ones that are.
         """
-        known = self.manifest.tasks
-        if unknown := [name for name in names if name not in known]:
-            raise UnknownTask.named(unknown, list(known))
-        return {name: known[name] for name in names}
+        if unknown := [name for name in names if name not in self.kinds]:
+            raise UnknownTask.named(unknown, list(self.kinds))
+        return {name: self.kinds[name] for name in names}
 
     async def predict(
         self,
-        inputs: Sequence[TextSequence],
+        inputs: Sequence[TaskInput],
         *,
         tasks: Sequence[str] | None = None,
+        options: AnswerOptions = DEFAULT_OPTIONS,
         timeout_s: float,
         times: StageTimes | None = None,
     ) -> Prediction:
         """Answer every asked task that fits, on every input.
 
         Args:
-            inputs: Texts and pairs.
+            inputs: Of any forms.
             tasks: Names; ``None`` for all tasks of the bundle.
+            options: What the answers say beside the most probable.
             timeout_s: Seconds this may take.
             times: Filled with the stages' seconds.
 
         Raises:
             ServiceError: As ``service.errors`` tells them apart.
         """
-        entries = self.manifest.tasks if tasks is None else self.tasks_named(tasks)
-        planned = plan(inputs, entries)
-        logits, usage = await self.logits(planned, timeout_s=timeout_s, times=times or StageTimes())
+        planned = plan(inputs, self.kinds if tasks is None else self.tasks_named(tasks))
+        readings, usage = await self.read(planned, timeout_s=timeout_s, times=times or StageTimes())
         answers: list[dict[str, Answer]] = [{} for _ in inputs]
-        for name, jobs in planned.jobs.items():
-            for job, answer in zip(jobs, decode(entries[name], logits[name]), strict=True):
-                answers[job.input_index][name] = answer
+        for reading in planned.readings:
+            is_truncated = [_is_truncated(tokens) for tokens in readings[reading.tasks[0]].tokens]
+            for name in reading.tasks:
+                given = self.kinds[name].decoder.answers(readings[name], options)
+                for job, answer, lost_tokens in zip(reading.jobs, given, is_truncated, strict=True):
+                    if lost_tokens:
+                        answer["truncated"] = True
+                    answers[job.input_index][name] = answer
         return Prediction(answers=answers, usage=usage)
 
     async def embed(
@@ -136,42 +135,87 @@ class Engine:
 
         OpenAI's vectors have unit length, and its clients compare them by dot product.
         """
-        times = times or StageTimes()
-        sequences = [TextSequence(text=text) for text in texts]
-        found = await self._encode(sequences, deadline_s=self.clock() + timeout_s, times=times)
+        found = await self._encode(texts, deadline_s=self.clock() + timeout_s, times=times or StageTimes())
         self.observer.saw_lookups(EMBEDDINGS, found.encoded.lookups)
-        pooling = self.manifest.encoder.default_pooling
-        return Embeddings(vectors=_unit_vectors(found.encoded, pooling), usage=found.usage())
+        return Embeddings(
+            vectors=_unit_vectors(found.encoded, self.manifest.encoder.default_pooling),
+            is_truncated=list(map(_is_truncated, found.windows)),
+            usage=_usage(found),
+        )
 
-    async def logits(
+    async def read(
         self, planned: Plan, *, timeout_s: float, times: StageTimes
-    ) -> tuple[dict[str, NDArray[np.float32]], Usage]:
-        """Logits by task, one row for each of its jobs."""
+    ) -> tuple[dict[str, Readings], Usage]:
+        """What each task has to answer from, by its name.
+
+        Raises:
+            ServiceError: As ``service.errors`` tells them apart.
+        """
         deadline_s = self.clock() + timeout_s
-        found = await self._encode(planned.sequences, deadline_s=deadline_s, times=times)
-        for name, jobs in planned.jobs.items():
-            self.observer.saw_lookups(name, [found.encoded.lookups[i] for job in jobs for i in job.sequences])
+        try:
+            found = await self._encode(
+                planned.sequences,
+                with_offsets=planned.with_offsets,
+                with_states=planned.with_states,
+                deadline_s=deadline_s,
+                times=times,
+            )
+        except QuestionTooLong as error:
+            faults = [
+                FieldError(f"inputs.{index}.question", message)
+                for index, message in planned.by_input(error.faults).items()
+            ]
+            raise InvalidRequest("Some questions are too long.", errors=faults) from None
         if self.clock() >= deadline_s:
             raise DeadlineExceeded("The deadline passed before the heads could run.")
-        encodings = found.encoded.encodings
-        rows: Mapping[str, Rows] = {
-            name: [tuple(encodings[place] for place in job.sequences) for job in jobs]
-            for name, jobs in planned.jobs.items()
-        }
+        gathered = list(gather(planned, found))
+        for each in gathered:
+            for name in each.tasks:
+                self.observer.saw_lookups(name, each.lookups)
         started_s = self.clock()
-        logits = await self.heads.run(rows)
+        logits = await self.heads.run({name: each.rows for each in gathered for name in each.tasks})
         times.head = self.clock() - started_s
-        return logits, found.usage()
+        readings = {
+            name: each.readings(logits[name], is_token_level=self.kinds[name].entry.kind.is_token_level)
+            for each in gathered
+            for name in each.tasks
+        }
+        return readings, _usage(found)
 
     async def _encode(
-        self, sequences: Sequence[TextSequence], *, deadline_s: float, times: StageTimes
-    ) -> _Encodings:
+        self,
+        sequences: Sequence[TextSequence],
+        *,
+        with_offsets: Collection[int] = (),
+        with_states: Collection[int] = (),
+        deadline_s: float,
+        times: StageTimes,
+    ) -> Found:
         started_s = self.clock()
-        tokens = await self.tokenizer.tokenize(sequences)
+        windows = await self.tokenizer.tokenize(sequences, with_offsets=with_offsets)
         times.tokenise = self.clock() - started_s
-        encoded = await self.encoder.encode(tokens, deadline_s=deadline_s)
+        places = [place for place, each in enumerate(windows) for _ in each]
+        encoded = await self.encoder.encode(
+            [window for each in windows for window in each],
+            with_states={index for index, place in enumerate(places) if place in with_states},
+            deadline_s=deadline_s,
+        )
         times.queue, times.encode = encoded.queue_s, encoded.encode_s
-        return _Encodings(encoded=encoded, tokens=tokens)
+        return Found(windows=windows, encoded=encoded)
+
+
+def _usage(found: Found) -> Usage:
+    lookups = found.encoded.lookups
+    return Usage(
+        tokens=sum(window.num_tokens for each in found.windows for window in each),
+        encoder_rows=lookups.count(Lookup.MISS),
+        cache_hits=lookups.count(Lookup.HIT),
+        coalesced=lookups.count(Lookup.COALESCED),
+    )
+
+
+def _is_truncated(windows: Iterable[TokenizedInput]) -> bool:
+    return any(window.is_truncated for window in windows)
 
 
 def _unit_vectors(encoded: Encoded, pooling: Pooling) -> NDArray[np.float32]:

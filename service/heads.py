@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from export.manifest import HeadInput, TaskEntry
+from export.manifest import PADDING_SEGMENT, HeadInput, TaskEntry
 from service.encoding import Encoding
 from service.errors import InferenceFailed
 from service.packing import pack_states
@@ -22,8 +22,9 @@ logger = logging.getLogger("bentoml.encodeonce")
 INLINE_ROWS = 256
 """Head rows of a tick that run on the event loop.
 
-A head is one or two small matrix products: about 20 µs for a few rows (measured 2026-11), less than the hop
-to a thread and back. A bulk request's thousand rows go to the thread.
+A head over pooled vectors is one or two small matrix products: about 20 µs for a few rows (measured
+2026-11), less than the hop to a thread and back. A bulk request's thousand rows go to the thread, and so does
+every head over token states: it may be layers of a transformer.
 """
 
 Rows: TypeAlias = Sequence[tuple[Encoding, ...]]
@@ -39,31 +40,38 @@ class Head:
     row_len: int
     """Length of the rows that token states are packed into."""
 
+    def num_logits(self, rows: Rows) -> int:
+        """Rows of logits that the head gives: one for each of its rows, or for each of their tokens."""
+        return sum(len(_states(row[0])) for row in rows) if self.task.kind.is_token_level else len(rows)
+
     def logits(self, rows: Rows) -> NDArray[np.float32]:
-        """Run the graph. Shape ``(len(rows), num_outputs)``.
+        """Run the graph. Shape ``(num_logits(rows), num_outputs)``.
 
         Raises:
             ValueError: If the graph gives another shape, or no numbers.
         """
-        logits = self.session.run(self.inputs(rows))
-        expected = (len(rows), self.task.head.num_outputs)
+        if self.task.reads_pooled:
+            logits = self.session.run(self.pooled_inputs(rows))
+        else:
+            packed = pack_states([_states(row[0]) for row in rows], row_len=self.row_len)
+            logits = self.session.run({name: getattr(packed, name) for name in self.task.head.inputs})
+            if self.task.kind.is_token_level:
+                # The sequences lie in order, row by row: without the tails, so do their tokens.
+                logits = logits[packed.segment_ids != PADDING_SEGMENT]
+        expected = (self.num_logits(rows), self.task.head.num_outputs)
         if logits.shape != expected:
             raise ValueError(f"The head gave logits of shape {logits.shape}, expected {expected}.")
         if not np.isfinite(logits).all():
             raise ValueError("The head gave logits that are not finite.")
         return logits
 
-    def inputs(self, rows: Rows) -> dict[HeadInput, NDArray[Any]]:
-        """The graph's named inputs."""
-        arrays: dict[HeadInput, NDArray[Any]] = {}
-        for name in self.task.head.inputs:
-            if name in (HeadInput.LAST_HIDDEN_STATE, HeadInput.SEGMENT_IDS):
-                states, segment_ids = pack_states([_states(row[0]) for row in rows], row_len=self.row_len)
-                arrays[name] = states if name is HeadInput.LAST_HIDDEN_STATE else segment_ids
-            else:
-                place = 1 if name is HeadInput.POOLED_B else 0
-                arrays[name] = np.stack([row[place].pooled[self.task.pooling] for row in rows])
-        return arrays
+    def pooled_inputs(self, rows: Rows) -> dict[HeadInput, NDArray[Any]]:
+        """The named inputs of a graph over pooled vectors. Shape ``(len(rows), hidden_size)`` each."""
+        assert self.task.pooling is not None, "checked by the manifest"  # noqa: S101
+        return {
+            name: np.stack([row[name is HeadInput.POOLED_B].pooled[self.task.pooling] for row in rows])
+            for name in self.task.head.inputs
+        }
 
 
 def _states(encoding: Encoding) -> NDArray[np.float32]:
@@ -89,7 +97,7 @@ class HeadRunner:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="heads")
 
     async def run(self, rows: Mapping[str, Rows]) -> dict[str, NDArray[np.float32]]:
-        """Logits by task, each of shape ``(len(rows[task]), num_outputs)``.
+        """Logits by task: a row for each of its rows, or of a token-level head for each of their tokens.
 
         Raises:
             InferenceFailed: If a head fails on these rows, also without the other requests' rows.
@@ -110,11 +118,16 @@ class HeadRunner:
     def _flush(self) -> None:
         calls = [call for call in self._calls if not call.future.done()]
         self._calls.clear()
-        if sum(len(rows) for call in calls for rows in call.rows.values()) <= INLINE_ROWS:
+        if self._is_quick(calls):
             _settle(calls, self._compute(calls))
             return
         done = asyncio.get_running_loop().run_in_executor(self._thread, self._compute, calls)
         done.add_done_callback(lambda future: None if future.cancelled() else _settle(calls, future.result()))
+
+    def _is_quick(self, calls: Sequence[_Call]) -> bool:
+        tasks = {task for call in calls for task in call.rows}
+        num_rows = sum(len(rows) for call in calls for rows in call.rows.values())
+        return num_rows <= INLINE_ROWS and all(self._heads[task].task.reads_pooled for task in tasks)
 
     def _compute(self, calls: Sequence[_Call]) -> list[dict[str, NDArray[np.float32]] | InferenceFailed]:
         """Results in the order of the calls; if the joint run fails, each call once by itself."""
@@ -141,7 +154,7 @@ class HeadRunner:
             result = {}
             for task, rows in call.rows.items():
                 start = taken[task]
-                taken[task] += len(rows)
+                taken[task] += self._heads[task].num_logits(rows)
                 result[task] = logits[task][start : taken[task]]
             results.append(result)
         return results

@@ -91,12 +91,21 @@ def first_fit_decreasing(lengths: Sequence[int], row_len: int) -> list[list[int]
     return rows
 
 
+ROW_STEP = 8
+"""Row lengths are multiples of it: fewer shapes for the arena to keep plans of."""
+
+
+def round_up(length: int, step: int = ROW_STEP) -> int:
+    """The next multiple of the step."""
+    return -(-length // step) * step
+
+
 @dataclass(frozen=True, slots=True)
 class BucketedRows:
     """Rows for the CPU: as short as the batch allows, in steps, so that the arena meets few shapes."""
 
     row_len: int = 128
-    step: int = 8
+    step: int = ROW_STEP
 
     def layout(self, lengths: Sequence[int]) -> Layout:
         """One row where everything fits; else the narrowest rows that need no more of them."""
@@ -115,7 +124,7 @@ class BucketedRows:
         return Layout(rows=tuple(map(tuple, rows)), row_len=row_len)
 
     def _round_up(self, length: int) -> int:
-        return -(-length // self.step) * self.step
+        return round_up(length, self.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +191,17 @@ def pack(
     )
 
 
-def pack_states(
-    states: Sequence[NDArray[np.float32]], *, row_len: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PackedStates:
+    """What a head over token states reads, by the names of its inputs."""
+
+    last_hidden_state: NDArray[np.float32]
+    """Shape ``(rows, row_len, hidden_size)``; zero in the tails."""
+    segment_ids: NDArray[np.int64]
+    """Shape ``(rows, row_len)``."""
+
+
+def pack_states(states: Sequence[NDArray[np.float32]], *, row_len: int) -> PackedStates:
     """Lay cached token states into rows again, for the heads that read them.
 
     In order, so that segment ``i`` is ``states[i]`` (next fit: a little more padding than ``pack``, no
@@ -192,23 +209,21 @@ def pack_states(
 
     Args:
         states: Each of shape ``(num_tokens, hidden_size)``.
-        row_len: Tokens of a row; a longer sequence widens all rows.
-
-    Returns:
-        ``last_hidden_state`` of shape ``(rows, row_len, hidden_size)``, zero in the tails, and
-        ``segment_ids`` of shape ``(rows, row_len)``.
+        row_len: Tokens of a row. A longer sequence widens all rows; where everything fits one row, it is only
+            as long as it must be.
     """
-    row_len = max(row_len, max(map(len, states)))
+    lengths = list(map(len, states))
+    row_len = max(max(lengths), min(row_len, round_up(sum(lengths))))
     places: list[tuple[int, int]] = []
     row, start = 0, 0
-    for each in states:
-        if start + len(each) > row_len:
+    for length in lengths:
+        if start + length > row_len:
             row, start = row + 1, 0
         places.append((row, start))
-        start += len(each)
+        start += length
     last_hidden_state = np.zeros((row + 1, row_len, states[0].shape[1]), dtype=np.float32)
     segment_ids = np.full((row + 1, row_len), PADDING_SEGMENT, dtype=np.int64)
     for segment, ((row, start), each) in enumerate(zip(places, states, strict=True)):
         last_hidden_state[row, start : start + len(each)] = each
         segment_ids[row, start : start + len(each)] = segment
-    return last_hidden_state, segment_ids
+    return PackedStates(last_hidden_state=last_hidden_state, segment_ids=segment_ids)

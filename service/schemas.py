@@ -3,11 +3,35 @@
 Unknown fields are refused: a typo must not become a silent default.
 """
 
-from typing import Annotated, Any, Literal
+from operator import attrgetter
+from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetPydanticSchema,
+    PositiveInt,
+    Tag,
+    TypeAdapter,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
 
-from export.manifest import TaskEntry
+from export.manifest import SpanSearch
+from service.inputs import (
+    FIELDS,
+    ChoiceInput,
+    PairInput,
+    QuestionInput,
+    RankingInput,
+    TaskInput,
+    TokensInput,
+)
+from service.kinds.answers import Answer
+from service.kinds.base import AnswerOptions, Kind
 
 
 class _Model(BaseModel):
@@ -15,23 +39,76 @@ class _Model(BaseModel):
 
 
 class TextInput(_Model):
-    """A text, or a pair of texts."""
+    """A text. A plain string stands for it; the engine sees that string."""
 
     text: str
-    text_pair: str | None = Field(None, description="Second text, for tasks on pairs.")
 
 
-def _as_object(value: Any) -> Any:  # noqa: ANN401 - whatever the client sent
-    return {"text": value} if isinstance(value, str) else value
+TextOfObject = Annotated[
+    str,
+    GetPydanticSchema(
+        lambda _source, handler: no_info_after_validator_function(attrgetter("text"), handler(TextInput))
+    ),
+]
 
 
-InputItem = Annotated[TextInput, BeforeValidator(_as_object, json_schema_input_type=str | TextInput)]
-"""A plain string stands for ``{"text": …}``."""
+_FORM_OF_FIELDS = {frozenset(names): form.__name__ for form, sets in FIELDS.items() for names in sets}
+_STRING = "string"
+
+
+def _tag_of(value: Any) -> str | None:  # noqa: ANN401 - whatever the client sent
+    if isinstance(value, str):
+        return _STRING
+    return _FORM_OF_FIELDS.get(frozenset(value)) if isinstance(value, dict) else None
+
+
+InputItem = Annotated[
+    Annotated[str, Tag(_STRING)]
+    | Annotated[TextOfObject, Tag(str.__name__)]
+    | Annotated[PairInput, Tag(PairInput.__name__)]
+    | Annotated[RankingInput, Tag(RankingInput.__name__)]
+    | Annotated[QuestionInput, Tag(QuestionInput.__name__)]
+    | Annotated[ChoiceInput, Tag(ChoiceInput.__name__)]
+    | Annotated[TokensInput, Tag(TokensInput.__name__)],
+    Discriminator(_tag_of),
+]
+"""One form, told by its fields. Becomes a ``TaskInput``."""
 
 Inputs = Annotated[list[InputItem], Field(min_length=1)]
 
+_INPUT: TypeAdapter[TaskInput] = TypeAdapter(InputItem)
 
-class PredictRequest(_Model):
+
+def parse_input(value: dict[str, Any]) -> TaskInput:
+    """One input, as a request has it.
+
+    Raises:
+        pydantic.ValidationError: If it has none of the forms.
+    """
+    return _INPUT.validate_python(value)
+
+
+class _Options(_Model):
+    top_k: PositiveInt | None = Field(
+        None,
+        strict=True,
+        description="The best so many alone: labels and their scores, ranked documents, answer spans.",
+    )
+    return_scores: bool = Field(
+        True, strict=True, description="False leaves out scores, the table of all labels or choices."
+    )
+    return_logits: bool = Field(
+        False, strict=True, description="Adds logits, as the head gave them: before temperature and softmax."
+    )
+
+    def options(self) -> AnswerOptions:
+        """As the engine takes them."""
+        return AnswerOptions(
+            top_k=self.top_k, return_scores=self.return_scores, return_logits=self.return_logits
+        )
+
+
+class PredictRequest(_Options):
     """Body of ``POST /v1/predict``."""
 
     inputs: Inputs
@@ -40,27 +117,10 @@ class PredictRequest(_Model):
     )
 
 
-class TaskPredictRequest(_Model):
+class TaskPredictRequest(_Options):
     """Body of ``POST /v1/tasks/{task}/predict``."""
 
     inputs: Inputs
-
-
-class LabelAnswer(_Model):
-    """Answer of a classification."""
-
-    label: str
-    score: float = Field(description="Probability of the label.")
-    scores: dict[str, float] = Field(description="Probability of every label.")
-
-
-class ValueAnswer(_Model):
-    """Answer of a regression."""
-
-    value: float
-
-
-TaskAnswer = LabelAnswer | ValueAnswer
 
 
 class Usage(_Model):
@@ -77,7 +137,7 @@ class PredictResponse(_Model):
 
     model: str
     version: str
-    predictions: list[dict[str, TaskAnswer]] = Field(description="One for each input, by task.")
+    predictions: list[dict[str, Answer]] = Field(description="One for each input, by task.")
     usage: Usage
 
 
@@ -86,7 +146,7 @@ class TaskPredictResponse(_Model):
 
     model: str
     version: str
-    predictions: list[TaskAnswer] = Field(description="One for each input.")
+    predictions: list[Answer] = Field(description="One for each input.")
     usage: Usage
 
 
@@ -96,28 +156,47 @@ class TaskInfo(_Model):
     name: str
     kind: str
     input_fields: list[str]
+    inputs: list[list[str]] = Field(description="Every set of fields that makes an input of this task.")
+    options: list[str] = Field(description="Of a request, those that change this task's answers.")
     pair: str | None = Field(None, description="How two texts meet the encoder.")
-    labels: list[str] | None = None
+    labels: list[str] | None = Field(None, description="In the order of the logits; of tagging, the tags.")
     range: tuple[float, float] | None = Field(None, description="Bounds of a value.")
+    temperature: float = Field(description="Logits are divided by it before they become probabilities.")
+    thresholds: dict[str, float] | None = Field(
+        None, description="Of several labels at once: the score from which each is given."
+    )
+    scheme: str | None = Field(None, description="Of tagging: how tags mark spans.")
+    spans: SpanSearch | None = Field(None, description="Of question answering: how an answer is looked for.")
     metrics: dict[str, float] = Field(description="On the task's dev set, by the field's names.")
     head: str = Field(description="Architecture of the head.")
-    pooling: str
+    pooling: str | None = Field(None, description="Of the encoder; none for a head over token states.")
     model: str
     version: str
 
     @classmethod
-    def of(cls, name: str, task: TaskEntry, *, model: str, version: str) -> "TaskInfo":
-        """Describe a manifest's task."""
+    def of(cls, name: str, kind: Kind, *, model: str, version: str) -> "TaskInfo":
+        """Describe a task as it is served."""
+        task = kind.entry
         return cls(
             name=name,
-            kind=task.kind.value,
+            kind=task.kind,
             input_fields=list(task.input_fields),
-            pair=None if task.pair is None else task.pair.value,
+            inputs=[list(fields) for form in kind.reader.takes for fields in FIELDS[form]],
+            options=list(kind.decoder.options),
+            pair=task.pair,
             labels=None if task.labels is None else list(task.labels),
             range=task.range,
+            temperature=task.temperature,
+            thresholds=(
+                None
+                if task.thresholds is None
+                else dict(zip(task.labels or (), task.thresholds, strict=True))
+            ),
+            scheme=task.scheme,
+            spans=task.spans,
             metrics=task.metrics,
             head=task.head.architecture,
-            pooling=task.pooling.value,
+            pooling=task.pooling,
             model=model,
             version=version,
         )
@@ -132,13 +211,35 @@ class TaskList(_Model):
     tasks: list[TaskInfo]
 
 
+def _refuse_token_ids(value: Any) -> Any:  # noqa: ANN401 - whatever the client sent
+    if isinstance(value, list) and value and all(isinstance(each, int | list) for each in value):
+        raise PydanticCustomError(
+            "token_ids",
+            "Token ids are not taken, as every model has its own. Send text: a string or strings.",
+        )
+    return value
+
+
+def _refuse_dimensions(_value: Any) -> NoReturn:  # noqa: ANN401 - whatever the client sent
+    raise PydanticCustomError(
+        "dimensions", "Not supported: the encoder's vectors cannot be shortened. Leave dimensions out."
+    )
+
+
 class EmbeddingsRequest(_Model):
     """Body of ``POST /v1/embeddings``, as OpenAI's API has it."""
 
-    input: str | Annotated[list[str], Field(min_length=1)]
-    model: str | None = Field(None, description="Ignored: one bundle is served. The answer names it.")
+    input: Annotated[
+        str | Annotated[list[str], Field(min_length=1)],
+        BeforeValidator(_refuse_token_ids, json_schema_input_type=str | list[str]),
+    ]
+    model: str | None = Field(
+        None, description="Ignored: OpenAI's clients always send one. The answer names what is served."
+    )
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: None = Field(None, description="Not supported: the encoder's vectors cannot be shortened.")
+    dimensions: Annotated[int | None, BeforeValidator(_refuse_dimensions)] = Field(
+        None, description="Not supported: the encoder's vectors cannot be shortened."
+    )
     user: str | None = Field(None, description="Ignored.")
 
 
@@ -148,6 +249,9 @@ class EmbeddingItem(_Model):
     object: Literal["embedding"] = "embedding"
     index: int
     embedding: list[float] | str = Field(description="Unit length; base64 of little-endian float32 if asked.")
+    truncated: bool = Field(
+        False, description="True if the text was longer than the encoder reads; else left out."
+    )
 
 
 class EmbeddingsUsage(_Model):

@@ -47,7 +47,14 @@ class EncodeOnce:
             await runtime.close()
 
     @bentoml.api(route="/v1/predict")  # type: ignore[untyped-decorator]
-    async def predict(self, inputs: list[Any], tasks: list[str] | None = None) -> dict[str, Any]:
+    async def predict(
+        self,
+        inputs: list[Any],
+        tasks: list[str] | None = None,
+        top_k: int | None = None,
+        return_scores: bool = True,
+        return_logits: bool = False,
+    ) -> dict[str, Any]:
         """Answer tasks on inputs.
 
         Over HTTP the application serves this route, with the same arguments; ``bentoml.SyncHTTPClient``
@@ -55,7 +62,16 @@ class EncodeOnce:
         """
         from service.http.predict import predict_native
 
-        return await predict_native(LIFECYCLE.runtime, inputs, tasks)
+        return await predict_native(
+            LIFECYCLE.runtime,
+            {
+                "inputs": inputs,
+                "tasks": tasks,
+                "top_k": top_k,
+                "return_scores": return_scores,
+                "return_logits": return_logits,
+            },
+        )
 
 
 EncodeOnce.add_asgi_middleware(Gateway, lifecycle=LIFECYCLE)  # type: ignore[attr-defined]

@@ -65,9 +65,14 @@ class Settings(BaseSettings):
         256 * MIB, ge=0, description="Bytes of cached token states; used only where a head needs them."
     )
 
-    max_inputs: PositiveInt = Field(1024, description="Inputs of one request (413 beyond).")
+    max_inputs: PositiveInt = Field(
+        1024,
+        description="Inputs of one request; every document and every choice counts as one (413 beyond).",
+    )
     max_body_bytes: PositiveInt = Field(8 * MIB, description="Bytes of one request body (413 beyond).")
-    max_text_chars: PositiveInt = Field(100_000, description="Characters of one text (422 beyond).")
+    max_text_chars: PositiveInt = Field(
+        100_000, description="Characters of one text, or of all tokens of an input together (422 beyond)."
+    )
     timeout_s: PositiveFloat = Field(
         30.0, description="Seconds a request may take if it does not say (504 beyond)."
     )

@@ -6,7 +6,7 @@ key ─▶ cache ── hit ─────────────────�
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -53,7 +53,6 @@ class SharedEncoder:
         *,
         namespace: bytes,
         poolings: Iterable[Pooling],
-        needs_states: Callable[[TokenizedInput], bool],
         clock: Callable[[], float],
     ) -> None:
         self._batcher = batcher
@@ -61,14 +60,17 @@ class SharedEncoder:
         self._flights = SingleFlight()
         self._namespace = namespace
         self._poolings = frozenset(poolings)
-        self._needs_states = needs_states
         self._clock = clock
 
-    async def encode(self, sequences: Sequence[TokenizedInput], *, deadline_s: float) -> Encoded:
+    async def encode(
+        self, sequences: Sequence[TokenizedInput], *, with_states: Collection[int] = (), deadline_s: float
+    ) -> Encoded:
         """Encode, or find, every sequence.
 
         Args:
             sequences: In any number and mixture.
+            with_states: Places of those whose token states the caller reads. For the others an entry of the
+                cache will do whose token states were pushed out.
             deadline_s: When to give up, on the clock this was built with.
 
         Raises:
@@ -80,7 +82,9 @@ class SharedEncoder:
         called_s = self._clock()
         keys = [sequence_key(self._namespace, sequence) for sequence in sequences]
         found: dict[bytes, Encoding] = {}
-        lookups = [self._look_up(key, each, found) for key, each in zip(keys, sequences, strict=True)]
+        # By key: equal sequences of one request share what is found.
+        keys_with_states = {keys[place] for place in with_states}
+        lookups = [self._look_up(key, found, with_states=key in keys_with_states) for key in keys]
         missing = {
             key: each
             for key, each, how in zip(keys, sequences, lookups, strict=True)
@@ -102,8 +106,8 @@ class SharedEncoder:
             ),
         )
 
-    def _look_up(self, key: bytes, sequence: TokenizedInput, found: dict[bytes, Encoding]) -> Lookup:
-        cached = self._cache.get(key, poolings=self._poolings, with_states=self._needs_states(sequence))
+    def _look_up(self, key: bytes, found: dict[bytes, Encoding], *, with_states: bool) -> Lookup:
+        cached = self._cache.get(key, poolings=self._poolings, with_states=with_states)
         if cached is None:
             return Lookup.COALESCED
         found[key] = cached

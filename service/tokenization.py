@@ -2,11 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,41 @@ Measured 2026-11 on two cores, MiniLM's tokenizer: 33 µs for a sentence of 70 c
 character, against about 180 µs for a hop to a thread and back. Below, the hop costs more than it frees.
 """
 
+MIN_NEW_TOKENS = 8
+"""Context tokens that a window must have beyond those that it shares with its neighbour.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextSequence:
-    """One encoder input before tokenisation: a text, or a pair that the encoder sees at once."""
+With fewer, a long context would need windows without end.
+"""
+
+
+class TextPair(NamedTuple):
+    """Two texts that the encoder sees as one sequence, cut at its longer text."""
 
     text: str
-    text_pair: str | None = None
+    text_pair: str
+
+
+class ContextWindows(NamedTuple):
+    """A question with a context of any length: as many sequences as it takes, with the question in each."""
+
+    question: str
+    context: str
+    stride: int
+    """Context tokens that neighbouring windows share."""
+
+
+TextSequence: TypeAlias = str | TextPair | ContextWindows
+"""What the encoder reads, before tokenisation. Compared and hashed for every text, hence no dataclasses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TokenOffsets:
+    """Where the tokens of a sequence come from. One entry each, special tokens included."""
+
+    spans: Sequence[tuple[int, int]]
+    """Start and end in the text, in Unicode code points."""
+    sides: Sequence[int | None]
+    """0 for the first or only text, 1 for the second, None for a special token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,6 +65,8 @@ class TokenizedInput:
     """Shape ``(num_tokens,)``."""
     is_pair: bool
     is_truncated: bool
+    offsets: TokenOffsets | None = field(default=None, repr=False)
+    """Only where they were asked for."""
 
     @property
     def num_tokens(self) -> int:
@@ -44,11 +74,38 @@ class TokenizedInput:
         return len(self.input_ids)
 
 
+Windows: TypeAlias = tuple[TokenizedInput, ...]
+"""What one text sequence becomes: nearly always one sequence of tokens."""
+
+
+class QuestionTooLong(Exception):  # noqa: N818 - as service.errors names its own
+    """Questions that leave too little room for a context."""
+
+    def __init__(self, faults: Mapping[int, str]) -> None:
+        """Name every one of them.
+
+        Args:
+            faults: A sentence for each, by its place among the sequences.
+        """
+        super().__init__("; ".join(faults.values()))
+        self.faults = faults
+
+
 class Tokenizer(Protocol):
     """Text → tokens."""
 
-    async def tokenize(self, sequences: Sequence[TextSequence]) -> list[TokenizedInput]:
-        """Tokenise in the given order."""
+    async def tokenize(
+        self, sequences: Sequence[TextSequence], *, with_offsets: Collection[int] = ()
+    ) -> list[Windows]:
+        """Tokenise in the given order.
+
+        Args:
+            sequences: In any number and mixture.
+            with_offsets: Places of those whose tokens' offsets are wanted. Windows always have them.
+
+        Raises:
+            QuestionTooLong: If questions leave too little room for their contexts.
+        """
 
     def close(self) -> None:
         """Let go of threads."""
@@ -57,45 +114,110 @@ class Tokenizer(Protocol):
 class FastTokenizer:
     """The bundle's ``tokenizer.json``, run by the ``tokenizers`` library alone."""
 
-    def __init__(self, tokenizer: Any, *, max_length: int) -> None:  # noqa: ANN401
+    def __init__(self, tokenizer: Any, *, max_length: int, strides: Iterable[int] = ()) -> None:  # noqa: ANN401
+        """Set the tokenizer's truncation.
+
+        Args:
+            tokenizer: Of the ``tokenizers`` library; changed.
+            max_length: Tokens of a sequence, special tokens included.
+            strides: Of all ``ContextWindows`` that will be tokenised.
+        """
         # A bundle's file truncates and never pads already. A hand-made one may carry fixed padding
         # ("hello world" becomes 128 ids), which would poison every cache key.
         tokenizer.no_padding()
+        # Truncation is a tokenizer's own state: windows need another one.
+        self._windowing = {stride: _copy(tokenizer) for stride in strides}
+        for stride, each in self._windowing.items():
+            each.enable_truncation(max_length, stride=stride, strategy="only_second")
         tokenizer.enable_truncation(max_length, strategy="longest_first")
         self._tokenizer = tokenizer
+        self._max_length = max_length
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
 
     @classmethod
-    def from_file(cls, path: Path, *, max_length: int) -> Self:
+    def from_file(cls, path: Path, *, max_length: int, strides: Iterable[int] = ()) -> Self:
         """Load ``tokenizer.json``."""
         # Without it the library warns after a fork, and turns its parallelism off. Nothing forks here after
         # start.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         from tokenizers import Tokenizer as RustTokenizer
 
-        return cls(RustTokenizer.from_file(str(path)), max_length=max_length)
+        return cls(RustTokenizer.from_file(str(path)), max_length=max_length, strides=strides)
 
-    async def tokenize(self, sequences: Sequence[TextSequence]) -> list[TokenizedInput]:
+    async def tokenize(
+        self, sequences: Sequence[TextSequence], *, with_offsets: Collection[int] = ()
+    ) -> list[Windows]:
         """Tokenise in the given order; long work goes to a thread, where the library releases the GIL."""
-        num_chars = sum(len(each.text) + len(each.text_pair or "") for each in sequences)
-        if num_chars <= INLINE_CHARS:
-            return self._encode(sequences)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._encode, sequences)
+        if sum(map(_num_chars, sequences)) <= INLINE_CHARS:
+            return self._encode(sequences, with_offsets)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._encode, sequences, with_offsets)
 
     def close(self) -> None:
         """Let the thread go."""
         self._threads.shutdown(wait=False)
 
-    def _encode(self, sequences: Sequence[TextSequence]) -> list[TokenizedInput]:
-        raw = [each.text if each.text_pair is None else (each.text, each.text_pair) for each in sequences]
-        # The fast variant leaves character offsets out; no kind needs them yet.
-        encodings = self._tokenizer.encode_batch_fast(raw)
-        return [
+    def _encode(self, sequences: Sequence[TextSequence], with_offsets: Collection[int]) -> list[Windows]:
+        windowed = {place: each for place, each in enumerate(sequences) if isinstance(each, ContextWindows)}
+        if not windowed and not with_offsets:
+            # The fast variant leaves the offsets out: a fifth less time.
+            return list(map(_tokenized, sequences, self._tokenizer.encode_batch_fast(sequences)))
+        if faults := self._find_long_questions(windowed):
+            raise QuestionTooLong(faults)
+        encoded: list[Windows] = [()] * len(sequences)
+        whole = [place for place in range(len(sequences)) if place not in windowed]
+        for asked, encode in (
+            (False, self._tokenizer.encode_batch_fast),
+            (True, self._tokenizer.encode_batch),
+        ):
+            places = [place for place in whole if (place in with_offsets) == asked]
+            for place, found in zip(places, encode([sequences[place] for place in places]), strict=True):
+                encoded[place] = _tokenized(sequences[place], found, with_offsets=asked)
+        for place, each in windowed.items():
+            encoded[place] = self._cut_into_windows(each)
+        return encoded
+
+    def _cut_into_windows(self, each: ContextWindows) -> Windows:
+        first = self._windowing[each.stride].encode(each.question, each.context)
+        return tuple(
             TokenizedInput(
-                input_ids=np.array(encoding.ids, dtype=np.int32),
-                token_type_ids=np.array(encoding.type_ids, dtype=np.uint8),
-                is_pair=each.text_pair is not None,
-                is_truncated=bool(encoding.overflowing),
+                input_ids=np.array(window.ids, dtype=np.int32),
+                token_type_ids=np.array(window.type_ids, dtype=np.uint8),
+                is_pair=True,
+                is_truncated=False,  # what one window leaves out, the next ones have
+                offsets=TokenOffsets(spans=window.offsets, sides=window.sequence_ids),
             )
-            for each, encoding in zip(sequences, encodings, strict=True)
-        ]
+            for window in (first, *first.overflowing)
+        )
+
+    def _find_long_questions(self, windowed: Mapping[int, ContextWindows]) -> dict[int, str]:
+        encodings = self._tokenizer.encode_batch_fast(
+            [each.question for each in windowed.values()], add_special_tokens=False
+        )
+        special = self._tokenizer.num_special_tokens_to_add(is_pair=True)
+        faults = {}
+        for (place, each), encoding in zip(windowed.items(), encodings, strict=True):
+            room = self._max_length - special - each.stride - MIN_NEW_TOKENS
+            if len(encoding.ids) > room:
+                # No more than ``max_length`` of its tokens were counted.
+                faults[place] = f"More than {room} tokens, which leaves too few for the context."
+        return faults
+
+
+def _tokenized(sequence: TextSequence, encoding: Any, *, with_offsets: bool = False) -> Windows:  # noqa: ANN401
+    tokenized = TokenizedInput(
+        input_ids=np.array(encoding.ids, dtype=np.int32),
+        token_type_ids=np.array(encoding.type_ids, dtype=np.uint8),
+        is_pair=not isinstance(sequence, str),
+        is_truncated=bool(encoding.overflowing),
+        offsets=TokenOffsets(spans=encoding.offsets, sides=encoding.sequence_ids) if with_offsets else None,
+    )
+    return (tokenized,)
+
+
+def _num_chars(sequence: TextSequence) -> int:
+    return len(sequence) if isinstance(sequence, str) else len(sequence[0]) + len(sequence[1])
+
+
+def _copy(tokenizer: Any) -> Any:  # noqa: ANN401
+    return type(tokenizer).from_str(tokenizer.to_str())

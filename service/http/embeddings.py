@@ -11,8 +11,9 @@ from service.engine import Embeddings
 from service.http.answers import json_response
 from service.http.context import context_of
 from service.http.openapi import json_body, problems
-from service.http.requests import check_texts, read_json, timeout_s, while_connected
+from service.http.requests import read_json, timeout_s, while_connected
 from service.lifecycle import Lifecycle
+from service.limits import check_texts
 from service.schemas import EmbeddingsRequest, EmbeddingsResponse
 
 EXAMPLE = {"input": ["The parcel never arrived.", "Where is my order?"]}
@@ -34,7 +35,7 @@ def embeddings_router(lifecycle: Lifecycle) -> APIRouter:
         runtime = lifecycle.runtime
         body = await read_json(request, EmbeddingsRequest, max_bytes=runtime.settings.max_body_bytes)
         texts = [body.input] if isinstance(body.input, str) else body.input
-        check_texts([(f"input.{i}", text) for i, text in enumerate(texts)], len(texts), runtime.settings)
+        check_texts(texts, runtime.settings)
         seconds = timeout_s(request, runtime.settings)
         work = runtime.engine.embed(texts, timeout_s=seconds, times=context_of(request).times)
         found = await while_connected(request, work)
@@ -54,8 +55,11 @@ def _body(found: Embeddings, model: str, *, in_base64: bool) -> dict[str, Any]:
                 "object": "embedding",
                 "index": index,
                 "embedding": _base64(vector) if in_base64 else vector.tolist(),
+                **({"truncated": True} if is_truncated else {}),
             }
-            for index, vector in enumerate(found.vectors)
+            for index, (vector, is_truncated) in enumerate(
+                zip(found.vectors, found.is_truncated, strict=True)
+            )
         ],
         "model": model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},

@@ -1,5 +1,6 @@
 """``POST /v1/predict`` and ``POST /v1/tasks/{task}/predict``."""
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -10,14 +11,14 @@ from service.engine import Prediction
 from service.http.answers import json_response
 from service.http.context import context_of
 from service.http.openapi import json_body, problems
-from service.http.requests import read_json, text_sequences, timeout_s, while_connected
+from service.http.requests import parse_body, read_json, timeout_s, while_connected
 from service.lifecycle import Lifecycle
+from service.limits import check_inputs
 from service.schemas import (
     PredictRequest,
     PredictResponse,
     TaskPredictRequest,
     TaskPredictResponse,
-    TextInput,
 )
 
 STATUSES = (400, 404, 413, 415, 422, 429, 500, 503, 504)
@@ -39,7 +40,7 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
         """Every asked task that fits, on every input; each text is encoded once."""
         runtime = lifecycle.runtime
         body = await read_json(request, PredictRequest, max_bytes=runtime.settings.max_body_bytes)
-        prediction = await answer(request, runtime, body.inputs, body.tasks)
+        prediction = await answer(request, runtime, body, body.tasks)
         return json_response(prediction_body(runtime, prediction, prediction.answers))
 
     @router.post(
@@ -54,7 +55,7 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
         runtime = lifecycle.runtime
         runtime.engine.tasks_named([task])
         body = await read_json(request, TaskPredictRequest, max_bytes=runtime.settings.max_body_bytes)
-        prediction = await answer(request, runtime, body.inputs, [task])
+        prediction = await answer(request, runtime, body, [task])
         return json_response(
             prediction_body(runtime, prediction, [each[task] for each in prediction.answers])
         )
@@ -63,16 +64,16 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
 
 
 async def answer(
-    request: Request, runtime: Runtime, inputs: list[TextInput], tasks: list[str] | None
+    request: Request, runtime: Runtime, body: PredictRequest | TaskPredictRequest, tasks: list[str] | None
 ) -> Prediction:
     """Run the engine for a request, as long as its client waits."""
-    sequences = text_sequences(inputs, runtime.settings)
+    check_inputs(body.inputs, runtime.settings)
     seconds = timeout_s(request, runtime.settings)
     context = context_of(request)
-    context.tasks = tuple(
-        runtime.engine.manifest.tasks if tasks is None else runtime.engine.tasks_named(tasks)
+    context.tasks = tuple(runtime.engine.kinds if tasks is None else runtime.engine.tasks_named(tasks))
+    work = runtime.engine.predict(
+        body.inputs, tasks=tasks, options=body.options(), timeout_s=seconds, times=context.times
     )
-    work = runtime.engine.predict(sequences, tasks=tasks, timeout_s=seconds, times=context.times)
     return await while_connected(request, work)
 
 
@@ -87,9 +88,17 @@ def prediction_body(runtime: Runtime, prediction: Prediction, predictions: list[
     }
 
 
-async def predict_native(runtime: Runtime, inputs: list[Any], tasks: list[str] | None) -> dict[str, Any]:
-    """The answer of ``/v1/predict`` without HTTP around it, for BentoML's in-process calls."""
-    body = PredictRequest.model_validate({"inputs": inputs, "tasks": tasks})
-    sequences = text_sequences(body.inputs, runtime.settings)
-    prediction = await runtime.engine.predict(sequences, tasks=tasks, timeout_s=runtime.settings.timeout_s)
+async def predict_native(runtime: Runtime, body: dict[str, Any]) -> dict[str, Any]:
+    """The answer of ``/v1/predict`` without HTTP around it, for BentoML's in-process calls.
+
+    The body takes the way through JSON: what is refused there is refused here, in the same words.
+    """
+    request = parse_body(json.dumps(body).encode(), PredictRequest)
+    check_inputs(request.inputs, runtime.settings)
+    prediction = await runtime.engine.predict(
+        request.inputs,
+        tasks=request.tasks,
+        options=request.options(),
+        timeout_s=runtime.settings.timeout_s,
+    )
     return prediction_body(runtime, prediction, prediction.answers)

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,9 +16,8 @@ from service.errors import (
     RequestTooLarge,
     UnsupportedMediaType,
 )
-from service.schemas import TextInput
+from service.inputs import explain_misfit
 from service.settings import Settings
-from service.tokenization import TextSequence
 
 TIMEOUT_HEADER = "x-request-timeout-ms"
 
@@ -39,46 +38,20 @@ async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
     media_type = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaType(f"Expected content-type application/json, found {media_type!r}.")
-    body = await _read_body(request, max_bytes)
+    return parse_body(await _read_body(request, max_bytes), model)
+
+
+def parse_body(body: bytes, model: type[M]) -> M:
+    """Validate a body.
+
+    Raises:
+        MalformedBody: If it is not JSON.
+        InvalidRequest: If it does not match the model. Every fault is named.
+    """
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise _explain(error) from None
-
-
-def text_sequences(inputs: Sequence[TextInput], settings: Settings) -> list[TextSequence]:
-    """The engine's inputs, within the limits on number and length.
-
-    Raises:
-        RequestTooLarge: If there are too many.
-        InvalidRequest: If texts are too long. Each is named.
-    """
-    texts = [
-        (f"inputs.{i}.{field}", text)
-        for i, each in enumerate(inputs)
-        for field, text in (("text", each.text), ("text_pair", each.text_pair or ""))
-    ]
-    check_texts(texts, len(inputs), settings)
-    return [TextSequence(text=each.text, text_pair=each.text_pair) for each in inputs]
-
-
-def check_texts(texts: Sequence[tuple[str, str]], num_inputs: int, settings: Settings) -> None:
-    """Apply the limits to ``(field path, text)`` pairs.
-
-    Raises:
-        RequestTooLarge: If there are too many inputs.
-        InvalidRequest: If texts are too long. Each is named.
-    """
-    if num_inputs > settings.max_inputs:
-        raise RequestTooLarge(f"{num_inputs} inputs; at most {settings.max_inputs} a request. Split it.")
-    limit = settings.max_text_chars
-    faults = [
-        FieldError(path, f"{len(text)} characters; at most {limit}.")
-        for path, text in texts
-        if len(text) > limit
-    ]
-    if faults:
-        raise InvalidRequest("Some texts are too long.", errors=faults)
 
 
 def timeout_s(request: Request, settings: Settings) -> float:
@@ -160,10 +133,23 @@ def _too_large(max_bytes: int) -> RequestTooLarge:
 
 
 def _explain(error: ValidationError) -> InvalidRequest:
-    faults: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
+    faults: list[Any] = error.errors(include_url=False, include_context=False)
     if faults[0]["type"] == "json_invalid":
         return MalformedBody(
             f"The body is not valid JSON: {faults[0]['msg'].removeprefix('Invalid JSON: ')}."
         )
-    errors = [FieldError(".".join(map(str, fault["loc"])) or "body", fault["msg"]) for fault in faults]
+    errors = [each for fault in faults for each in _field_errors(fault)]
     return InvalidRequest(f"The body has {len(errors)} fault{'s' if len(errors) > 1 else ''}.", errors=errors)
+
+
+def _field_errors(fault: dict[str, Any]) -> Iterator[FieldError]:
+    """What pydantic says of a place, in the API's words."""
+    place = list(fault["loc"])
+    if place[:1] == ["inputs"] and len(place) > 2:
+        del place[2]  # the tag of the input's form, which is not a part of the body
+    path = ".".join(map(str, place))
+    if fault["type"] != "union_tag_not_found":
+        yield FieldError(path or "body", fault["msg"].removeprefix("Value error, "))
+        return
+    for field, message in explain_misfit(fault["input"]):
+        yield FieldError(f"{path}.{field}" if field else path, message)

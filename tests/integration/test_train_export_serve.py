@@ -9,9 +9,10 @@ import pytest
 import pytest_asyncio
 
 from service.assembly import Runtime, launch
-from service.postprocessing import Answer
+from service.inputs import PairInput
+from service.kinds.answers import Answer
+from service.schemas import parse_input
 from service.settings import Provider, Settings
-from service.tokenization import TextSequence
 from tests.support.tiny import WORDS
 from training.build import load_model
 from training.data import encode_examples, load_examples
@@ -40,10 +41,6 @@ def runtime(launched: Runtime) -> Runtime:
     """The same service, cold."""
     launched.cache.clear()
     return launched
-
-
-def texts_of(*words: str) -> list[TextSequence]:
-    return [TextSequence(text=text) for text in words]
 
 
 def numbers(answer: Answer) -> list[float]:
@@ -75,7 +72,7 @@ async def test_served_answers_on_the_dev_set_are_the_torch_models(
     logits = predict_logits(trained.model, spec, encoded, batch_size=3)
 
     prediction = await runtime.engine.predict(
-        [TextSequence(**example.input) for example in examples], tasks=[task], timeout_s=TIMEOUT_S
+        [parse_input(example.input) for example in examples], tasks=[task], timeout_s=TIMEOUT_S
     )
 
     for row, answers in zip(np.concatenate(logits).astype(np.float64), prediction.answers, strict=True):
@@ -90,7 +87,7 @@ async def test_served_answers_on_the_dev_set_are_the_torch_models(
 
 async def test_three_tasks_on_one_text_at_once_cost_one_encoder_row(runtime: Runtime) -> None:
     prediction = await runtime.engine.predict(
-        texts_of("the lamp arrived broken"), tasks=SINGLE_TEXT_TASKS, timeout_s=TIMEOUT_S
+        ["the lamp arrived broken"], tasks=SINGLE_TEXT_TASKS, timeout_s=TIMEOUT_S
     )
     assert prediction.usage.encoder_rows == 1
     assert set(prediction.answers[0]) == set(SINGLE_TEXT_TASKS)
@@ -98,7 +95,7 @@ async def test_three_tasks_on_one_text_at_once_cost_one_encoder_row(runtime: Run
 
 async def test_three_tasks_on_one_text_one_after_another_cost_one_encoder_row(runtime: Runtime) -> None:
     usages = [
-        (await runtime.engine.predict(texts_of("a slow refund"), tasks=[task], timeout_s=TIMEOUT_S)).usage
+        (await runtime.engine.predict(["a slow refund"], tasks=[task], timeout_s=TIMEOUT_S)).usage
         for task in SINGLE_TEXT_TASKS
     ]
     assert [usage.encoder_rows for usage in usages] == [1, 0, 0]
@@ -111,7 +108,7 @@ async def test_a_hundred_identical_cold_requests_cost_one_row_and_a_cancelled_on
     requests = [
         asyncio.create_task(
             runtime.engine.predict(
-                texts_of("where is my parcel"), tasks=[SINGLE_TEXT_TASKS[number % 3]], timeout_s=TIMEOUT_S
+                ["where is my parcel"], tasks=[SINGLE_TEXT_TASKS[number % 3]], timeout_s=TIMEOUT_S
             )
         )
         for number in range(100)
@@ -131,16 +128,16 @@ async def test_a_hundred_identical_cold_requests_cost_one_row_and_a_cancelled_on
 
 async def test_a_bi_encoded_pair_shares_its_rows_with_single_text_tasks(runtime: Runtime) -> None:
     first, second = "my order is late", "the shoe is red"
-    await runtime.engine.predict(texts_of(first, second), tasks=["sentiment"], timeout_s=TIMEOUT_S)
+    await runtime.engine.predict([first, second], tasks=["sentiment"], timeout_s=TIMEOUT_S)
     pair = await runtime.engine.predict(
-        [TextSequence(text=first, text_pair=second)], tasks=["similarity", "duplicate"], timeout_s=TIMEOUT_S
+        [PairInput(text=first, text_pair=second)], tasks=["similarity", "duplicate"], timeout_s=TIMEOUT_S
     )
     assert (pair.usage.encoder_rows, pair.usage.cache_hits) == (0, 2)
 
 
 async def test_a_cross_encoded_pair_is_one_row_for_all_pair_tasks(runtime: Runtime) -> None:
     pair = await runtime.engine.predict(
-        [TextSequence(text="my order is late", text_pair="the shoe is red")],
+        [PairInput(text="my order is late", text_pair="the shoe is red")],
         tasks=["paraphrase", "entailment"],
         timeout_s=TIMEOUT_S,
     )
@@ -153,21 +150,19 @@ async def test_a_text_in_any_company_gets_the_answer_it_gets_alone(runtime: Runt
     alone = []
     for text in texts:
         runtime.cache.clear()
-        prediction = await runtime.engine.predict(texts_of(text), timeout_s=TIMEOUT_S)
+        prediction = await runtime.engine.predict([text], timeout_s=TIMEOUT_S)
         alone.append(prediction.answers[0])
     for _ in range(3):
         order = generator.permutation(len(texts))
         runtime.cache.clear()
-        together = await runtime.engine.predict(
-            texts_of(*(texts[index] for index in order)), timeout_s=TIMEOUT_S
-        )
+        together = await runtime.engine.predict([texts[index] for index in order], timeout_s=TIMEOUT_S)
         for index, answers in zip(order, together.answers, strict=True):
             for task, answer in answers.items():
                 assert numbers(answer) == pytest.approx(numbers(alone[index][task]), abs=1e-4)
 
 
 async def test_a_cached_answer_equals_the_computed_one(runtime: Runtime) -> None:
-    inputs = texts_of("great lamp", "awful and slow", "where was my refund sent")
+    inputs = ["great lamp", "awful and slow", "where was my refund sent"]
     computed = await runtime.engine.predict(inputs, timeout_s=TIMEOUT_S)
     cached = await runtime.engine.predict(inputs, timeout_s=TIMEOUT_S)
     assert cached.usage.encoder_rows == 0
@@ -178,7 +173,7 @@ async def test_a_cached_answer_equals_the_computed_one(runtime: Runtime) -> None
 
 
 async def test_embeddings_share_the_cache_with_the_tasks(runtime: Runtime) -> None:
-    await runtime.engine.predict(texts_of("a blue shoe"), tasks=["sentiment"], timeout_s=TIMEOUT_S)
+    await runtime.engine.predict(["a blue shoe"], tasks=["sentiment"], timeout_s=TIMEOUT_S)
     embeddings = await runtime.engine.embed(["a blue shoe"], timeout_s=TIMEOUT_S)
     assert embeddings.usage.encoder_rows == 0
     assert np.linalg.norm(embeddings.vectors, axis=1) == pytest.approx([1.0], abs=1e-6)

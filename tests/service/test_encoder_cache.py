@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from export.manifest import Pooling, Precision
 from service.encoder_cache import EncoderCache, encoder_namespace, sequence_key
 from service.encoding import Encoding
-from service.tokenization import TextSequence
+from service.tokenization import TextPair
 from tests.support.service_fakes import FakeTokenizer, manifest, task, tokens
 
 BOTH = frozenset(Pooling)
@@ -35,22 +35,22 @@ def test_keys_are_equal_exactly_if_ids_and_types_are(drawn: list[tuple[list[int]
 
 async def test_texts_that_join_alike_have_different_keys() -> None:
     inputs = [
-        TextSequence(text="a b", text_pair="c"),
-        TextSequence(text="a", text_pair="b c"),
-        TextSequence(text="a b c"),
-        TextSequence(text="a b c", text_pair=""),
-        TextSequence(text="", text_pair="a b c"),
-        TextSequence(text="a"),
-        TextSequence(text="c", text_pair="a b"),
+        TextPair("a b", "c"),
+        TextPair("a", "b c"),
+        "a b c",
+        TextPair("a b c", ""),
+        TextPair("", "a b c"),
+        "a",
+        TextPair("c", "a b"),
     ]
-    keys = [sequence_key(NAMESPACE, each) for each in await FakeTokenizer().tokenize(inputs)]
+    keys = [sequence_key(NAMESPACE, each) for (each,) in await FakeTokenizer().tokenize(inputs)]
     assert len(set(keys)) == len(inputs)
 
 
 async def test_truncation_is_part_of_the_identity() -> None:
-    text = [TextSequence(text="one two three four five six")]
-    (short,) = await FakeTokenizer(max_length=4).tokenize(text)
-    (long,) = await FakeTokenizer(max_length=8).tokenize(text)
+    text = ["one two three four five six"]
+    ((short,),) = await FakeTokenizer(max_length=4).tokenize(text)
+    ((long,),) = await FakeTokenizer(max_length=8).tokenize(text)
     assert sequence_key(NAMESPACE, short) != sequence_key(NAMESPACE, long)
 
 

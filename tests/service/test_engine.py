@@ -5,7 +5,7 @@ import pytest
 
 from service.engine import Engine, StageTimes, Usage
 from service.errors import DeadlineExceeded, InferenceFailed, InvalidRequest, Overloaded, UnknownTask
-from service.tokenization import TextSequence
+from service.inputs import PairInput, TaskInput
 from tests.support.service_fakes import (
     PATIENCE_S,
     POISON,
@@ -18,12 +18,12 @@ from tests.support.service_fakes import (
 )
 
 TIMEOUT_S = 30.0
-TEXT = TextSequence(text="where is my parcel")
-PAIR = TextSequence(text="where is my parcel", text_pair="my parcel is late")
+TEXT = "where is my parcel"
+PAIR = PairInput(text="where is my parcel", text_pair="my parcel is late")
 ON_TEXT = ("intent", "sentiment", "urgency")
 
 
-async def ask(engine: Engine, *inputs: TextSequence, tasks: tuple[str, ...] | None = None) -> Usage:
+async def ask(engine: Engine, *inputs: TaskInput, tasks: tuple[str, ...] | None = None) -> Usage:
     return (await engine.predict(inputs, tasks=tasks, timeout_s=TIMEOUT_S)).usage
 
 
@@ -66,7 +66,7 @@ async def test_when_all_leave_before_their_batch_nothing_is_computed() -> None:
     encoder = FakeEncoderSession()
     async with running(parts(encoder=encoder)) as runtime:
         encoder.gate.clear()
-        other = asyncio.create_task(ask(runtime.engine, TextSequence(text="other"), tasks=("intent",)))
+        other = asyncio.create_task(ask(runtime.engine, "other", tasks=("intent",)))
         await asyncio.to_thread(encoder.entered.wait, PATIENCE_S)
         leaving = [asyncio.create_task(ask(runtime.engine, TEXT, tasks=(name,))) for name in ON_TEXT]
         await asyncio.sleep(0)
@@ -84,8 +84,8 @@ async def test_requests_of_different_tasks_share_an_encoder_batch() -> None:
     encoder = FakeEncoderSession()
     async with running(parts(encoder=encoder)) as runtime:
         await asyncio.gather(
-            ask(runtime.engine, TextSequence(text="one"), tasks=("intent",)),
-            ask(runtime.engine, TextSequence(text="two"), tasks=("sentiment",)),
+            ask(runtime.engine, "one", tasks=("intent",)),
+            ask(runtime.engine, "two", tasks=("sentiment",)),
             ask(runtime.engine, PAIR, tasks=("duplicate",)),
         )
     assert [len(batch.placements) for batch in encoder.batches] == [3]
@@ -94,10 +94,7 @@ async def test_requests_of_different_tasks_share_an_encoder_batch() -> None:
 async def test_a_bi_encoded_pair_shares_rows_with_tasks_on_its_texts() -> None:
     encoder = FakeEncoderSession()
     async with running(parts(encoder=encoder)) as runtime:
-        assert PAIR.text_pair is not None
-        await ask(
-            runtime.engine, TextSequence(text=PAIR.text), TextSequence(text=PAIR.text_pair), tasks=("intent",)
-        )
+        await ask(runtime.engine, PAIR.text, PAIR.text_pair, tasks=("intent",))
         usage = await ask(runtime.engine, PAIR, tasks=("similar",))
     assert (usage.encoder_rows, usage.cache_hits) == (0, 2)
     assert encoder.rows_encoded == 2
@@ -124,7 +121,7 @@ async def test_cached_answers_equal_computed_ones() -> None:
 
 
 async def test_answers_in_company_equal_answers_alone() -> None:
-    texts = [TextSequence(text=" ".join(f"word{i * j}" for j in range(i + 1))) for i in range(15)]
+    texts = [" ".join(f"word{i * j}" for j in range(i + 1)) for i in range(15)]
     async with running(parts(), pooled_cache_bytes=0) as runtime:
         together = await runtime.engine.predict(texts, timeout_s=TIMEOUT_S)
         for text, answers in zip(texts, together.answers, strict=True):
@@ -158,7 +155,7 @@ async def test_a_failing_input_fails_its_own_request_only() -> None:
     async with running(parts()) as runtime:
         good, bad = await asyncio.gather(
             ask(runtime.engine, TEXT, tasks=("intent",)),
-            ask(runtime.engine, TextSequence(text=POISON), tasks=("intent",)),
+            ask(runtime.engine, POISON, tasks=("intent",)),
             return_exceptions=True,
         )
     assert isinstance(good, Usage)
@@ -170,7 +167,7 @@ async def test_an_error_is_not_cached() -> None:
     async with running(parts(encoder=encoder)) as runtime:
         for _ in range(2):
             with pytest.raises(InferenceFailed):
-                await ask(runtime.engine, TextSequence(text=POISON), tasks=("intent",))
+                await ask(runtime.engine, POISON, tasks=("intent",))
         assert len(runtime.cache.pooled) == 0
     assert len(encoder.batches) == 2
 
@@ -180,12 +177,11 @@ async def test_a_request_beyond_the_queue_is_refused_and_leaves_no_trace() -> No
     encoder.gate.clear()
     async with running(parts(encoder=encoder), queue_tokens=16, max_batch_tokens=8) as runtime:
         waiting = [
-            asyncio.create_task(ask(runtime.engine, TextSequence(text=f"a b c d {n}"), tasks=("intent",)))
-            for n in range(2)
+            asyncio.create_task(ask(runtime.engine, f"a b c d {n}", tasks=("intent",))) for n in range(2)
         ]
         await asyncio.to_thread(encoder.entered.wait, PATIENCE_S)
         with pytest.raises(Overloaded):
-            await ask(runtime.engine, TextSequence(text="a b c d e f g h"), tasks=("intent",))
+            await ask(runtime.engine, "a b c d e f g h", tasks=("intent",))
         encoder.gate.set()
         assert all(each.encoder_rows == 1 for each in await asyncio.gather(*waiting))
 
@@ -194,7 +190,7 @@ async def test_a_passed_deadline_ends_the_request_and_cancels_its_work() -> None
     encoder = FakeEncoderSession()
     encoder.gate.clear()
     async with running(parts(encoder=encoder)) as runtime:
-        held = asyncio.create_task(ask(runtime.engine, TextSequence(text="other"), tasks=("intent",)))
+        held = asyncio.create_task(ask(runtime.engine, "other", tasks=("intent",)))
         await asyncio.to_thread(encoder.entered.wait, PATIENCE_S)
         with pytest.raises(DeadlineExceeded):
             await runtime.engine.predict([TEXT], timeout_s=0.001)
@@ -228,7 +224,7 @@ async def test_a_head_on_token_states_gets_the_packed_states_of_its_own_sequence
     async with running(loaded) as runtime:
         await ask(runtime.engine, TEXT, tasks=("intent",))
         assert len(runtime.cache.states) == 1, "kept although intent does not read them: tagging may be next"
-        texts = [TEXT, TextSequence(text="other words"), TextSequence(text="x")]
+        texts = [TEXT, "other words", "x"]
         prediction = await runtime.engine.predict(texts, tasks=["tagging"], timeout_s=TIMEOUT_S)
         assert prediction.usage.cache_hits == 1
         for text, answers in zip(texts, prediction.answers, strict=True):
@@ -249,16 +245,14 @@ async def test_heads_run_once_for_all_requests_of_a_batch() -> None:
     head = loaded.heads["intent"]
     assert isinstance(head, FakeHeadSession)
     async with running(loaded) as runtime:
-        await asyncio.gather(
-            *(ask(runtime.engine, TextSequence(text=f"text {n}"), tasks=("intent",)) for n in range(5))
-        )
+        await asyncio.gather(*(ask(runtime.engine, f"text {n}", tasks=("intent",)) for n in range(5)))
     assert head.calls == 1
 
 
 async def test_embeddings_come_from_the_same_cache_and_have_unit_length() -> None:
     async with running(parts()) as runtime:
         await ask(runtime.engine, TEXT, tasks=("intent",))
-        found = await runtime.engine.embed([TEXT.text, "other"], timeout_s=TIMEOUT_S)
+        found = await runtime.engine.embed([TEXT, "other"], timeout_s=TIMEOUT_S)
     assert (found.usage.cache_hits, found.usage.encoder_rows) == (1, 1)
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1.0, atol=1e-6)
 

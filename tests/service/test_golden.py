@@ -1,24 +1,40 @@
+from typing import Any
+
 import pytest
 
 from export.manifest import GoldenExample
 from service.engine import StageTimes
 from service.errors import SelfCheckFailed
 from service.planning import plan
-from service.tokenization import TextSequence
-from tests.support.service_fakes import parts, running, task
+from service.schemas import parse_input
+from tests.support.service_fakes import parts, running, tasks_of_every_kind
 
-TASKS = {"intent": task(labels=("ask", "buy")), "similar": task("pair_regression", pair="cross_encoder")}
+TASKS = tasks_of_every_kind()
+DOCUMENTS = ["c", "d", "e"]
+CONTEXT = " ".join(f"w{n}" for n in range(40))
+INPUTS: dict[str, dict[str, Any]] = {
+    "intent": {"text": "a b"},
+    "topics": {"text": "a b"},
+    "mood": {"text": "a b"},
+    "duplicate": {"text": "a", "text_pair": "b"},
+    "similar": {"text": "a", "text_pair": "b"},
+    "article": {"query": "a", "documents": DOCUMENTS},
+    "passage": {"query": "a", "documents": DOCUMENTS},
+    "entities": {"tokens": ["a", "b", "c"]},
+    "word_class": {"text": "a b"},
+    "answer": {"question": "where is it", "context": CONTEXT},
+    "next_step": {"question": "a", "context": "b", "choices": ["c", "d"]},
+}
 
 
-async def golden_of_the_fakes() -> list[GoldenExample]:
+async def golden_of_the_fakes(inputs: dict[str, dict[str, Any]] = INPUTS) -> list[GoldenExample]:
     """What the fakes answer, as an export would have recorded it."""
-    inputs = {"intent": {"text": "a b"}, "similar": {"text": "a", "text_pair": "b"}}
     examples = []
     async with running(parts(TASKS)) as runtime:
         for name, each in inputs.items():
-            planned = plan([TextSequence(**each)], {name: TASKS[name]})
-            logits, _ = await runtime.engine.logits(planned, timeout_s=9.0, times=StageTimes())
-            examples.append(GoldenExample(task=name, input=each, logits=tuple(logits[name][0].tolist())))
+            planned = plan([parse_input(each)], runtime.engine.tasks_named([name]))
+            readings, _ = await runtime.engine.read(planned, timeout_s=9.0, times=StageTimes())
+            examples.append(GoldenExample(task=name, input=each, logits=readings[name].logits.tolist()))
     return examples
 
 
@@ -29,15 +45,28 @@ async def test_a_healthy_bundle_starts_with_an_empty_cache() -> None:
 
 @pytest.mark.parametrize("wrong", [0.01, float("nan")])
 async def test_a_wrong_answer_ends_the_start_and_is_named(wrong: float) -> None:
-    right, other = await golden_of_the_fakes()
-    off = right.model_copy(update={"logits": (right.logits[0] + wrong, right.logits[1])})
+    right, *others = await golden_of_the_fakes()
+    ((first, *more), *rows) = right.logits
+    off = right.model_copy(update={"logits": ((first + wrong, *more), *rows)})
     with pytest.raises(SelfCheckFailed, match=r"Task 'intent', example 1 \(\{'text': 'a b'\}\)"):
-        async with running(parts(TASKS, golden=[off, other])):
+        async with running(parts(TASKS, golden=[off, *others])):
             pass
 
 
 async def test_a_wrong_number_of_logits_ends_the_start() -> None:
-    right, _ = await golden_of_the_fakes()
-    with pytest.raises((SelfCheckFailed, ValueError)):
-        async with running(parts(TASKS, golden=[right.model_copy(update={"logits": (0.0,)})])):
+    right, *_ = await golden_of_the_fakes()
+    for logits in ((), ((0.0,),), (*right.logits, *right.logits)):
+        with pytest.raises(SelfCheckFailed, match="expected logits of shape"):
+            async with running(parts(TASKS, golden=[right.model_copy(update={"logits": logits})])):
+                pass
+
+
+async def test_token_level_kinds_are_compared_on_every_token_of_every_window() -> None:
+    (right,) = await golden_of_the_fakes({"answer": INPUTS["answer"]})
+    # The question's 3 words and 3 special tokens leave 18 of 24 for the context's 40 words, 2 of them shared.
+    assert len(right.logits) == 24 + 24 + (6 + 8)
+    *rows, (start, end) = right.logits
+    off = right.model_copy(update={"logits": (*rows, (start, end + 0.1))})
+    with pytest.raises(SelfCheckFailed, match="Task 'answer', example 1"):
+        async with running(parts(TASKS, golden=[off])):
             pass

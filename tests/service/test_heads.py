@@ -1,16 +1,19 @@
 import asyncio
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from export.manifest import HeadInput, Pooling, TaskEntry
 from service.encoding import Encoding
 from service.errors import InferenceFailed
 from service.heads import INLINE_ROWS, Head, HeadRunner
-from tests.support.service_fakes import HIDDEN_SIZE, FakeHeadSession, task
+from tests.support.service_fakes import HIDDEN_SIZE, STATES, FakeHeadSession, task
 
 
 def encoding(value: float, *, num_tokens: int | None = None) -> Encoding:
@@ -41,26 +44,85 @@ def head(entry: TaskEntry, session: Any = None) -> Head:
 
 def test_a_head_reads_its_own_pooling() -> None:
     rows = [(encoding(1.0),), (encoding(2.0),)]
-    assert head(task(pooling="cls")).inputs(rows)[HeadInput.POOLED][:, 0].tolist() == [-1.0, -2.0]
+    assert head(task(pooling="cls")).pooled_inputs(rows)[HeadInput.POOLED][:, 0].tolist() == [-1.0, -2.0]
 
 
 def test_a_bi_encoded_pair_feeds_both_sides_in_order() -> None:
-    pair = task("pair_regression", pair="bi_encoder", inputs=("pooled_a", "pooled_b"))
-    inputs = head(pair).inputs([(encoding(1.0), encoding(2.0))])
+    pair = task("pair_regression", pair="bi_encoder")
+    inputs = head(pair).pooled_inputs([(encoding(1.0), encoding(2.0))])
     assert inputs[HeadInput.POOLED_A][0, 0] == 1.0
     assert inputs[HeadInput.POOLED_B][0, 0] == 2.0
 
 
+class SeesStates:
+    """Keeps what a head over token states is given, and answers the first numbers of each token."""
+
+    def __init__(self) -> None:
+        self.inputs: Mapping[HeadInput, NDArray[Any]] = {}
+
+    def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
+        self.inputs = inputs
+        return inputs[HeadInput.LAST_HIDDEN_STATE][..., :2]
+
+
 def test_a_head_on_token_states_gets_packed_rows_in_order() -> None:
-    tagging = task(inputs=("last_hidden_state", "segment_ids"))
-    inputs = head(tagging).inputs([(encoding(float(n), num_tokens=n),) for n in (3, 6, 2)])
-    assert inputs[HeadInput.SEGMENT_IDS].tolist() == [[0, 0, 0, -1, -1, -1, -1, -1], [1, 1, 1, 1, 1, 1, 2, 2]]
-    assert inputs[HeadInput.LAST_HIDDEN_STATE][..., 0][1].tolist() == [6.0] * 6 + [2.0] * 2
+    session = SeesStates()
+    tagging = head(task("tagging", inputs=STATES), session)
+    tagging.logits([(encoding(float(n), num_tokens=n),) for n in (3, 6, 2)])
+    assert session.inputs[HeadInput.SEGMENT_IDS].tolist() == [
+        [0, 0, 0, -1, -1, -1, -1, -1],
+        [1, 1, 1, 1, 1, 1, 2, 2],
+    ]
+    assert session.inputs[HeadInput.LAST_HIDDEN_STATE][1, :, 0].tolist() == [6.0] * 6 + [2.0] * 2
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=12))
+def test_token_level_logits_are_those_of_each_sequences_own_tokens_in_order(lengths: list[int]) -> None:
+    tagging = head(task("tagging"), SeesStates())
+    rows = [(encoding(float(n), num_tokens=length),) for n, length in enumerate(lengths)]
+    expected = [float(n) for n, length in enumerate(lengths) for _ in range(length)]
+    assert tagging.logits(rows)[:, 0].tolist() == expected
+    assert tagging.num_logits(rows) == len(expected)
+
+
+def test_a_sequence_level_head_on_token_states_gives_a_row_for_each_sequence() -> None:
+    classification = head(task(inputs=STATES))
+    assert classification.logits([(encoding(1.0, num_tokens=n),) for n in (3, 6, 2)]).shape == (3, 2)
+
+
+def test_layered_vectors_reach_the_head_as_they_are() -> None:
+    layers = np.arange(3 * HIDDEN_SIZE, dtype=np.float32).reshape(3, HIDDEN_SIZE)
+    mixed = task(pooling="mean_layers")
+    rows = [(Encoding(pooled={Pooling.MEAN_LAYERS: layers}, states=None),)] * 2
+    assert head(mixed).pooled_inputs(rows)[HeadInput.POOLED].shape == (2, 3, HIDDEN_SIZE)
 
 
 def test_missing_token_states_are_an_error() -> None:
     with pytest.raises(ValueError, match="token states"):
-        head(task(inputs=("last_hidden_state",))).inputs([(encoding(1.0),)])
+        head(task("tagging")).logits([(encoding(1.0),)])
+
+
+def test_a_head_of_another_shape_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"shape \(1, 3\), expected \(1, 2\)"):
+        head(task(), FakeHeadSession(3)).logits([(encoding(1.0),)])
+
+
+async def test_heads_on_token_states_leave_the_event_loop() -> None:
+    class SeesThread(SeesStates):
+        def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
+            self.thread = threading.current_thread()
+            return super().run(inputs)
+
+    session = SeesThread()
+    runner = HeadRunner({"t": head(task("tagging"), session)})
+    first, second = await asyncio.gather(
+        runner.run({"t": [(encoding(1.0, num_tokens=3),)]}),
+        runner.run({"t": [(encoding(2.0, num_tokens=2),)]}),
+    )
+    runner.close()
+    assert session.thread is not threading.current_thread()
+    assert first["t"][:, 0].tolist() == [1.0] * 3
+    assert second["t"][:, 0].tolist() == [2.0] * 2
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -91,8 +91,14 @@ def test_a_sequence_longer_than_every_fixed_row_is_an_error() -> None:
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=20))
 def test_packed_states_keep_order_and_content(lengths: list[int]) -> None:
     states = [np.full((length, 3), index, dtype=np.float32) for index, length in enumerate(lengths)]
-    packed, segment_ids = pack_states(states, row_len=16)
+    given = pack_states(states, row_len=16)
+    packed, segment_ids = given.last_hidden_state, given.segment_ids
     for index, each in enumerate(states):
         assert packed[segment_ids == index].tolist() == each.tolist()
     assert not packed[segment_ids == PADDING_SEGMENT].any()
     assert (np.diff(segment_ids[segment_ids != PADDING_SEGMENT]) >= 0).all()
+
+
+def test_states_that_fit_one_row_get_one_that_is_no_longer_than_it_must_be() -> None:
+    states = [np.ones((length, 3), dtype=np.float32) for length in (3, 4)]
+    assert pack_states(states, row_len=128).segment_ids.shape == (1, 8)

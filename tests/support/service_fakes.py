@@ -1,8 +1,9 @@
 """Stand-ins for the service's seams: encoder, heads, tokenizer and clock, and a bundle made of them."""
 
+import re
 import threading
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from export.manifest import (
     PairMode,
     Pooling,
     Precision,
+    SpanSearch,
+    TagScheme,
     TaskEntry,
     TaskKind,
 )
@@ -31,7 +34,15 @@ from service.cost import CostModel
 from service.packing import BucketedRows, PackedBatch, RowShapes
 from service.sessions import EncoderOutputs
 from service.settings import Settings
-from service.tokenization import TextSequence, TokenizedInput
+from service.tokenization import (
+    ContextWindows,
+    QuestionTooLong,
+    TextPair,
+    TextSequence,
+    TokenizedInput,
+    TokenOffsets,
+    Windows,
+)
 
 HIDDEN_SIZE = 4
 MAX_LENGTH = 24
@@ -79,18 +90,81 @@ class FakeTokenizer:
     def __init__(self, max_length: int = MAX_LENGTH) -> None:
         self._max_length = max_length
 
-    async def tokenize(self, sequences: Sequence[TextSequence]) -> list[TokenizedInput]:
-        return [self._encode(each) for each in sequences]
+    async def tokenize(
+        self, sequences: Sequence[TextSequence], *, with_offsets: Collection[int] = ()
+    ) -> list[Windows]:
+        return [
+            self._windows(place, each)
+            if isinstance(each, ContextWindows)
+            else (self._encode(each, with_offsets=place in with_offsets),)
+            for place, each in enumerate(sequences)
+        ]
 
     def close(self) -> None:
         """Nothing to let go."""
 
-    def _encode(self, each: TextSequence) -> TokenizedInput:
-        first = [CLS_ID, *map(_word_id, each.text.split()), SEP_ID]
-        second = [] if each.text_pair is None else [*map(_word_id, each.text_pair.split()), SEP_ID]
-        types = [0] * len(first) + [1] * len(second)
-        ids = (first + second)[: self._max_length]
-        return tokens(*ids, types=types[: self._max_length], is_pair=each.text_pair is not None)
+    def _encode(self, each: str | TextPair, *, with_offsets: bool) -> TokenizedInput:
+        texts = [each] if isinstance(each, str) else list(each)
+        all_tokens = [SpecialToken(CLS_ID, 0)]
+        for side, text in enumerate(texts):
+            all_tokens += [WordToken(match, side) for match in WORD.finditer(text)]
+            all_tokens.append(SpecialToken(SEP_ID, side))
+        kept = all_tokens[: self._max_length]
+        return tokenized(
+            kept, is_pair=len(texts) == 2, with_offsets=with_offsets, is_truncated=len(kept) < len(all_tokens)
+        )
+
+    def _windows(self, place: int, each: ContextWindows) -> Windows:
+        question = [WordToken(match, 0) for match in WORD.finditer(each.question)]
+        context = [WordToken(match, 1) for match in WORD.finditer(each.context)]
+        room = self._max_length - len(question) - 3
+        if room <= each.stride:
+            raise QuestionTooLong({place: f"{len(question)} words leave too few for the context."})
+        starts = range(0, max(1, len(context) - each.stride), room - each.stride)
+        cls, sep = SpecialToken(CLS_ID, 0), SpecialToken(SEP_ID, 0)
+        return tuple(
+            tokenized(
+                [cls, *question, sep, *context[start : start + room], SpecialToken(SEP_ID, 1)],
+                is_pair=True,
+                with_offsets=True,
+            )
+            for start in starts
+        )
+
+
+WORD = re.compile(r"\S+")
+
+
+class SpecialToken:
+    """A token of no text."""
+
+    def __init__(self, token_id: int, type_id: int) -> None:
+        self.token_id, self.type_id = token_id, type_id
+        self.span: tuple[int, int] = (0, 0)
+        self.side: int | None = None
+
+
+class WordToken(SpecialToken):
+    """A word's token."""
+
+    def __init__(self, match: re.Match[str], side: int) -> None:
+        super().__init__(_word_id(match.group()), side)
+        self.span, self.side = match.span(), side
+
+
+def tokenized(
+    each: Sequence[SpecialToken], *, is_pair: bool, with_offsets: bool, is_truncated: bool = False
+) -> TokenizedInput:
+    """A sequence of these tokens."""
+    return TokenizedInput(
+        input_ids=np.array([token.token_id for token in each], dtype=np.int32),
+        token_type_ids=np.array([token.type_id for token in each], dtype=np.uint8),
+        is_pair=is_pair,
+        is_truncated=is_truncated,
+        offsets=TokenOffsets(spans=[token.span for token in each], sides=[token.side for token in each])
+        if with_offsets
+        else None,
+    )
 
 
 def _word_id(word: str) -> int:
@@ -145,15 +219,18 @@ def token_states(batch: PackedBatch) -> NDArray[np.float32]:
 
 
 class FakeHeadSession:
-    """A fixed linear layer over the sum of its inputs."""
+    """A fixed linear layer: over the sum of its inputs, or over token states, summed or one by one."""
 
-    def __init__(self, num_outputs: int, seed: int = 0) -> None:
+    def __init__(self, num_outputs: int, seed: int = 0, *, is_token_level: bool = False) -> None:
         self.calls = 0
+        self._is_token_level = is_token_level
         self._weights = np.random.default_rng(seed).normal(size=(HIDDEN_SIZE, num_outputs)).astype(np.float32)
 
     def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
         self.calls += 1
-        if HeadInput.LAST_HIDDEN_STATE in inputs:
+        if self._is_token_level:
+            features = inputs[HeadInput.LAST_HIDDEN_STATE]
+        elif HeadInput.LAST_HIDDEN_STATE in inputs:
             features = _segment_sums(inputs[HeadInput.LAST_HIDDEN_STATE], inputs[HeadInput.SEGMENT_IDS])
         else:
             features = sum(inputs.values(), start=np.zeros(()))
@@ -165,32 +242,73 @@ def _segment_sums(states: NDArray[Any], segment_ids: NDArray[Any]) -> NDArray[An
     return np.stack([states[segment_ids == segment].sum(axis=0) for segment in range(segment_ids.max() + 1)])
 
 
+STATES = ("last_hidden_state", "segment_ids")
+
+
 def task(
     kind: str = "classification",
     *,
     pair: str | None = None,
     labels: tuple[str, ...] | None = ("no", "yes"),
-    inputs: tuple[str, ...] = ("pooled",),
+    inputs: tuple[str, ...] | None = None,
     pooling: str = "mean",
+    scheme: str = "bio",
+    thresholds: tuple[float, ...] | None = None,
+    temperature: float = 1.0,
+    spans: SpanSearch | None = None,
     fingerprint: str = FINGERPRINT,
 ) -> TaskEntry:
-    """A task of a manifest."""
-    has_labels = TaskKind(kind).has_labels
+    """A task of a manifest, with the inputs that its head must have where none are given."""
+    kind = TaskKind(kind)
+    labels = labels if kind.has_labels else None
+    if inputs is None:
+        inputs = (
+            STATES[:1]
+            if kind.is_token_level
+            else ("pooled_a", "pooled_b")
+            if pair == "bi_encoder"
+            else ("pooled",)
+        )
+    is_qa, is_multi_label = kind is TaskKind.QUESTION_ANSWERING, kind is TaskKind.MULTI_LABEL
     return TaskEntry(
-        kind=TaskKind(kind),
+        kind=kind,
         pair=None if pair is None else PairMode(pair),
-        pooling=Pooling(pooling),
-        labels=labels if has_labels else None,
+        pooling=None if "last_hidden_state" in inputs else Pooling(pooling),
+        labels=labels,
         range=None,
+        temperature=temperature,
+        thresholds=(thresholds or (0.5,) * len(labels or ())) if is_multi_label else None,
+        scheme=TagScheme(scheme) if kind is TaskKind.TAGGING else None,
+        spans=(spans or SpanSearch(stride=2, max_answer_tokens=5)) if is_qa else None,
         head=HeadEntry(
             file="heads/any.onnx",
             inputs=tuple(HeadInput(name) for name in inputs),
-            num_outputs=len(labels or ()) if has_labels else 1,
+            num_outputs=2 if is_qa else len(labels or (None,)),
             encoder_fingerprint=fingerprint,
             architecture="linear",
         ),
         metrics={"accuracy": 0.9},
     )
+
+
+TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+
+
+def tasks_of_every_kind() -> dict[str, TaskEntry]:
+    """One task of every kind, and the pair modes."""
+    return {
+        "intent": task(labels=("ask", "buy", "leave")),
+        "topics": task("multi_label", labels=("price", "size", "colour")),
+        "mood": task("regression"),
+        "duplicate": task("pair_classification", pair="cross_encoder"),
+        "similar": task("pair_regression", pair="bi_encoder"),
+        "article": task("ranking", pair="bi_encoder"),
+        "passage": task("ranking", pair="cross_encoder"),
+        "entities": task("tagging", labels=TAGS),
+        "word_class": task("tagging", labels=("NOUN", "VERB"), scheme="plain"),
+        "answer": task("question_answering"),
+        "next_step": task("multiple_choice"),
+    }
 
 
 def default_tasks() -> dict[str, TaskEntry]:
@@ -200,7 +318,7 @@ def default_tasks() -> dict[str, TaskEntry]:
         "sentiment": task("regression"),
         "urgency": task(pooling="cls"),
         "duplicate": task("pair_classification", pair="cross_encoder"),
-        "similar": task("pair_regression", pair="bi_encoder", inputs=("pooled_a", "pooled_b")),
+        "similar": task("pair_regression", pair="bi_encoder"),
     }
 
 
@@ -223,7 +341,7 @@ def manifest(tasks: Mapping[str, TaskEntry] | None = None, *, fingerprint: str =
             position_offset=0,
             pad_token_id=0,
             inputs=tuple(EncoderInput),
-            poolings=tuple(Pooling),
+            poolings=(Pooling.CLS, Pooling.MEAN),
             default_pooling=Pooling.MEAN,
             graphs={
                 Precision.FP32: EncoderGraph(file="encoder.onnx", tolerance=1e-4),
@@ -255,7 +373,9 @@ def parts(
         tokenizer=FakeTokenizer(entry.encoder.max_length),
         encoder=encoder or FakeEncoderSession(),
         heads={
-            name: FakeHeadSession(each.head.num_outputs, seed=zlib.crc32(name.encode()))
+            name: FakeHeadSession(
+                each.head.num_outputs, zlib.crc32(name.encode()), is_token_level=each.kind.is_token_level
+            )
             for name, each in entry.tasks.items()
         },
         cost=cost,

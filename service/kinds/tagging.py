@@ -1,0 +1,117 @@
+"""Token tagging: spans with character offsets, or a label for every word."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.inputs import TokensInput
+from service.kinds.answers import EntitiesAnswer, Entity, TaggedToken, TokensAnswer
+from service.kinds.base import AnswerOptions, InputDecoder, Reader, Reading
+from service.kinds.entities import OUTSIDE, decode_tags
+from service.kinds.scores import softmax
+from service.kinds.words import Span, first_tokens, split_words, token_words
+from service.tokenization import TextSequence
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedText(Reader[str | TokensInput]):
+    """The text, or the given tokens joined by one space: the sequence that every task on this text reads."""
+
+    takes: ClassVar[tuple[type, ...]] = (str, TokensInput)
+    needs_offsets: ClassVar[bool] = True
+
+    def sequences(self, each: str | TokensInput) -> tuple[TextSequence, ...]:
+        """One."""
+        return (_text_of(each),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggedWords:
+    """A text's words with what the head says of each."""
+
+    text: str
+    spans: Sequence[Span]
+    labels: Sequence[str | None]
+    """None for a word without a token: cut off, or dropped by the tokenizer."""
+    scores: Sequence[float | None]
+    logits: Sequence[list[float] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityDecoder(InputDecoder):
+    """Spans of the words whose tags mark them. A word without a token is outside of all."""
+
+    options: ClassVar[tuple[str, ...]] = ("return_logits",)
+
+    labels: tuple[str, ...]
+    temperature: float
+
+    def answer(self, reading: Reading, options: AnswerOptions) -> EntitiesAnswer:
+        """From logits for each token."""
+        words = tag_words(reading, self.labels, self.temperature)
+        entities = []
+        for span in decode_tags([label or OUTSIDE for label in words.labels]):
+            start, end = words.spans[span.first][0], words.spans[span.last][1]
+            scores = [score for score in words.scores[span.first : span.last + 1] if score is not None]
+            entities.append(
+                Entity(
+                    label=span.label,
+                    text=words.text[start:end],
+                    start=start,
+                    end=end,
+                    score=sum(scores) / len(scores),
+                )
+            )
+        answer = EntitiesAnswer(entities=entities)
+        if options.return_logits:
+            answer["logits"] = list(words.logits)
+        return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordLabelDecoder(InputDecoder):
+    """A label for every word."""
+
+    options: ClassVar[tuple[str, ...]] = ("return_logits",)
+
+    labels: tuple[str, ...]
+    temperature: float
+
+    def answer(self, reading: Reading, options: AnswerOptions) -> TokensAnswer:
+        """From logits for each token."""
+        words = tag_words(reading, self.labels, self.temperature)
+        answer = TokensAnswer(
+            tokens=[
+                TaggedToken(text=words.text[start:end], start=start, end=end, label=label, score=score)
+                for (start, end), label, score in zip(words.spans, words.labels, words.scores, strict=True)
+            ]
+        )
+        if options.return_logits:
+            answer["logits"] = list(words.logits)
+        return answer
+
+
+def tag_words(reading: Reading, labels: Sequence[str], temperature: float) -> TaggedWords:
+    """Give every word the most probable label of its first token."""
+    given: str | TokensInput = reading.input
+    text = _text_of(given)
+    spans = token_words(given.tokens) if isinstance(given, TokensInput) else split_words(text)
+    (tokens,) = reading.tokens
+    assert tokens.offsets is not None, "the reader asks for them"  # noqa: S101
+    places = first_tokens(spans, text, tokens.offsets)
+    scores: NDArray[np.float64] = softmax(reading.logits, temperature=temperature)
+    best = reading.logits.argmax(axis=1).tolist()
+    return TaggedWords(
+        text=text,
+        spans=spans,
+        labels=[None if place is None else labels[best[place]] for place in places],
+        scores=[None if place is None else float(scores[place, best[place]]) for place in places],
+        logits=[None if place is None else reading.logits[place].tolist() for place in places],
+    )
+
+
+def _text_of(given: str | TokensInput) -> str:
+    return given if isinstance(given, str) else given.text

@@ -1,0 +1,60 @@
+"""How many texts a request may bring, and how long they may be."""
+
+from collections.abc import Sequence
+
+from service.errors import FieldError, InvalidRequest, RequestTooLarge
+from service.inputs import TaskInput, count_sequences, named_texts
+from service.settings import Settings
+
+
+def check_inputs(inputs: Sequence[TaskInput], settings: Settings) -> None:
+    """Apply the limits to the inputs of a prediction. Every document and every choice counts as an input.
+
+    Raises:
+        RequestTooLarge: If there are too many.
+        InvalidRequest: If texts are blank or too long. Each is named.
+    """
+    _check_count(sum(map(count_sequences, inputs)), settings)
+    _refuse(
+        [
+            FieldError(f"inputs.{index}.{path}", fault)
+            for index, each in enumerate(inputs)
+            for path, text in named_texts(each)
+            if (fault := _fault(text, settings))
+        ]
+    )
+
+
+def check_texts(texts: Sequence[str], settings: Settings) -> None:
+    """Apply the limits to texts that are to be embedded.
+
+    Raises:
+        RequestTooLarge: If there are too many.
+        InvalidRequest: If texts are blank or too long. Each is named.
+    """
+    _check_count(len(texts), settings)
+    _refuse(
+        [
+            FieldError(f"input.{index}", fault)
+            for index, text in enumerate(texts)
+            if (fault := _fault(text, settings))
+        ]
+    )
+
+
+def _check_count(count: int, settings: Settings) -> None:
+    if count > settings.max_inputs:
+        raise RequestTooLarge(f"{count} inputs; at most {settings.max_inputs} a request. Split it.")
+
+
+def _fault(text: str, settings: Settings) -> str | None:
+    if len(text) > settings.max_text_chars:
+        return f"{len(text)} characters; at most {settings.max_text_chars}."
+    if not text or text.isspace():  # stops at the first visible character
+        return "Expected a text, found none." if not text else "Expected a text, found white space alone."
+    return None
+
+
+def _refuse(faults: Sequence[FieldError]) -> None:
+    if faults:
+        raise InvalidRequest("Some texts are blank or too long.", errors=faults)
