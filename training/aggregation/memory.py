@@ -60,7 +60,7 @@ def remember(aggregator: Aggregator) -> dict[str, Any]:
     if memory is None:
         return {}
     weighting = _weighting(aggregator)
-    return {name: _as_tensor(getattr(weighting, name)) for name in memory.attributes}
+    return {name: _copied(getattr(weighting, name)) for name in memory.attributes}
 
 
 def recall(aggregator: Aggregator, state: Mapping[str, Any], *, device: torch.device) -> None:
@@ -81,6 +81,8 @@ def _weighting(aggregator: Aggregator) -> nn.Module:
     return weighting
 
 
-def _as_tensor(value: object) -> object:
-    """NumPy arrays as tensors, which ``torch.load`` reads without running code."""
-    return torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
+def _copied(value: object) -> object:
+    """A copy, since TorchJD updates in place; of a NumPy array as a tensor, which ``torch.load`` trusts."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    return value.clone() if isinstance(value, Tensor) else value

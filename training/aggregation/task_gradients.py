@@ -35,6 +35,11 @@ class TaskGradients:
         return tuple(sorted(self._filled, key=self._rows.__getitem__))
 
     @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self._matrix.device
+
+    @property
     def matrix(self) -> Tensor:
         """Rows of ``tasks``. Shape ``(len(tasks), num_params)``; a view where every task has a row."""
         rows = [self._rows[name] for name in self.tasks]
@@ -54,16 +59,14 @@ class TaskGradients:
             for parameter in self._parameters:
                 parameter.grad = None
 
-    def scale(self, factors: Tensor) -> None:
-        """Multiply the rows of ``tasks`` by a factor each. Shape ``(len(tasks),)``."""
-        for name, factor in zip(self.tasks, factors, strict=True):
-            self._matrix[self._rows[name]].mul_(factor)
-
     def write(self, gradient: Tensor) -> None:
-        """Make a flat gradient the parameters' own. Shape ``(num_params,)``; shared, not copied."""
+        """Make a flat gradient the parameters' own. Shape ``(num_params,)``; shared, not copied.
+
+        A parameter that is frozen at present gets none, so that the optimizer leaves it alone.
+        """
         parts = torch.split(gradient, self._sizes)
         for parameter, part in zip(self._parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
+            parameter.grad = part.view_as(parameter) if parameter.requires_grad else None
 
     def clear(self) -> None:
         """Forget all rows."""

@@ -70,17 +70,6 @@ def test_heads_keep_their_own_gradient_and_shared_parameters_none_outside_a_row(
     assert all(parameter.grad is None for parameter in model.heads["b"].parameters())
 
 
-def test_rows_are_scaled_one_by_one(model: TwoHeads) -> None:
-    gradients = TaskGradients(shared_parameters(model), ["a", "b"])
-    inputs = torch.randn(5, 3)
-    for task in ("a", "b"):
-        with gradients.row(task):
-            model.loss(task, inputs).backward()
-    before = gradients.matrix.clone()
-    gradients.scale(torch.tensor([2.0, -0.5]))
-    torch.testing.assert_close(gradients.matrix, torch.stack([2 * before[0], -0.5 * before[1]]))
-
-
 def test_a_flat_gradient_becomes_the_parameters_own(model: TwoHeads) -> None:
     shared = shared_parameters(model)
     gradients = TaskGradients(shared, ["a"])
@@ -89,6 +78,18 @@ def test_a_flat_gradient_becomes_the_parameters_own(model: TwoHeads) -> None:
     found = torch.cat([torch.as_tensor(parameter.grad).flatten() for parameter in shared])
     assert torch.equal(found, flat)
     assert all(torch.as_tensor(p.grad).shape == p.shape for p in shared)
+
+
+def test_a_frozen_parameter_gets_no_gradient_though_it_has_its_columns(model: TwoHeads) -> None:
+    shared = shared_parameters(model)
+    gradients = TaskGradients(shared, ["a"])
+    model.only_a.requires_grad_(False)
+    with gradients.row("a"):
+        model.loss("a", torch.randn(5, 3)).backward()
+    gradients.write(gradients.matrix[0])
+    assert model.only_a.weight.grad is None
+    assert model.shared.weight.grad is not None
+    assert float(gradients.matrix[0, -model.only_a.weight.numel() :].abs().sum()) == 0
 
 
 def test_without_shared_parameters_there_is_nothing_to_combine() -> None:

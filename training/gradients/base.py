@@ -1,0 +1,120 @@
+"""What a step's gradient is made of, and what it reports."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from training.aggregation import seeded
+from training.balancing import LossWeighing, StepObservation
+from training.gradients.processes import sum_over_processes
+
+BatchLoss = Callable[[], Tensor]
+"""Computes one task's loss on one batch; on the same batch each time it is called.
+
+Of several processes, each computes its share of the loss: the shares add up to the mean over the batch.
+"""
+Draw = Mapping[str, BatchLoss]
+"""The tasks of one draw of the sampler."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """What a step did, by task.
+
+    Attributes:
+        losses: Unweighted means over the step's batches.
+        weights: How much of each task's own gradient the shared parameters got.
+        cosines: Between every two tasks' gradients, where they were kept apart.
+    """
+
+    losses: dict[str, float]
+    weights: dict[str, float]
+    cosines: dict[tuple[str, str], float] = field(default_factory=dict)
+
+
+class GradientStep(ABC):
+    """Makes the gradient of an optimizer step. Call it, update the parameters, and ``finish``.
+
+    Args:
+        weighing: Weighs the losses.
+        accelerator: Scales losses for mixed precision and accumulation, and knows the processes.
+        last_layer: The shared parameters nearest to the heads, for balancers that compare gradient norms.
+        seed: Of the whole run.
+    """
+
+    def __init__(
+        self,
+        *,
+        weighing: LossWeighing,
+        accelerator: Accelerator,
+        last_layer: Sequence[nn.Parameter],
+        seed: int,
+    ) -> None:
+        self.weighing = weighing
+        self._accelerator = accelerator
+        self._last_layer = list(last_layer)
+        self._seed = seed
+        self._losses: dict[str, float] = {}
+        self._norms: list[dict[str, float]] = []
+
+    @abstractmethod
+    def __call__(self, draws: Sequence[Draw], *, step: int) -> StepReport:
+        """Leave the mean gradient of the draws in ``.grad``.
+
+        Args:
+            draws: As many as there are backward passes in a step.
+            step: Steps done; random draws depend on it and the seed.
+        """
+
+    def finish(self, draws: Sequence[Draw]) -> None:
+        """Let the balancer learn from the step, after the update.
+
+        Args:
+            draws: The step's.
+        """
+        after = {}
+        if self.weighing.balancer.needs_losses_after:
+            with torch.no_grad():
+                after = self._everywhere({name: compute() for name, compute in draws[-1].items()})
+        observation = StepObservation(
+            losses=self._losses, gradient_norms=means(self._norms), losses_after=after
+        )
+        self.weighing.end_step(observation)
+        self._losses, self._norms = {}, []
+
+    def _weigh(self, losses: Mapping[str, float], *seeds: int) -> dict[str, float]:
+        with seeded(self._seed, *seeds):
+            return self.weighing.weigh(losses)
+
+    def _everywhere(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
+        """Losses as numbers, of all processes together."""
+        values = torch.stack([loss.detach().float() for loss in losses.values()])
+        sum_over_processes(self._accelerator, [values])
+        return dict(zip(losses, values.tolist(), strict=True))
+
+    def _measure_norm(self, loss: Tensor) -> float:
+        """``‖∇_W L‖`` for the last shared layer ``W``; the loss's graph is kept."""
+        scaler = self._accelerator.scaler  # without the scale of fp16, small gradients would be 0
+        scale = scaler.get_scale() if scaler is not None else 1.0
+        found = torch.autograd.grad(
+            loss * scale, self._last_layer, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        flat = torch.cat([gradient.flatten() for gradient in found]) / scale
+        sum_over_processes(self._accelerator, [flat])
+        return float(flat.norm())
+
+    def _wants_norms(self) -> bool:
+        return self.weighing.balancer.needs_gradient_norms
+
+
+def means(values: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each name's values over the mappings that have it."""
+    collected: dict[str, list[float]] = {}
+    for mapping in values:
+        for name, value in mapping.items():
+            collected.setdefault(name, []).append(value)
+    return {name: sum(found) / len(found) for name, found in collected.items()}
