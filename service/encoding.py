@@ -1,4 +1,4 @@
-"""One encoder pass over a few sequences: pack, run, and cut each sequence's own outputs out."""
+"""The encoder over a few sequences: pack, run, and cut each sequence's own outputs out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Encoding:
     """What the encoder says about one sequence. Owns its memory."""
 
     pooled: Mapping[Pooling, NDArray[np.float32]]
-    """Each of shape ``(hidden_size,)``."""
+    """Each of shape ``(hidden_size,)``, or ``(num_layers + 1, hidden_size)`` of a layered pooling."""
     states: NDArray[np.float32] | None
     """Shape ``(num_tokens, hidden_size)``; only where a loaded head reads token states."""
 
@@ -59,7 +59,14 @@ class PackedEncoder:
         self._on_batch = on_batch
 
     def encode(self, sequences: Sequence[TokenizedInput]) -> list[Encoding]:
-        """Encode in one batch; results in the given order."""
+        """Encode in one batch, or in several where padding would outgrow them; results in the given order."""
+        encodings: dict[int, Encoding] = {}
+        for together in self._session.row_shapes.split([each.num_tokens for each in sequences]):
+            found = self._encode_batch([sequences[index] for index in together])
+            encodings |= zip(together, found, strict=True)
+        return [encodings[index] for index in range(len(sequences))]
+
+    def _encode_batch(self, sequences: Sequence[TokenizedInput]) -> list[Encoding]:
         batch = pack(
             sequences,
             self._session.row_shapes,

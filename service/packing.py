@@ -3,6 +3,8 @@
     lengths 5, 3, 2 in rows of 8:   segment_ids  0 0 0 0 0 1 1 1
                                                  2 2 - - - - - -        (- is PADDING_SEGMENT)
 
+Encoders whose attention cannot be kept to a segment get a row for each sequence.
+
 The encoder graph gives one pooled vector per segment, in the order of the segments' first tokens; segment ids
 therefore ascend row by row, and a sequence's segment id is its place in the pooled outputs.
 """
@@ -19,7 +21,7 @@ from service.tokenization import TokenizedInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class RowLayout:
     """Which sequence goes into which row."""
 
     rows: tuple[tuple[int, ...], ...]
@@ -28,9 +30,12 @@ class Layout:
 
 
 class RowShapes(Protocol):
-    """Which shapes of packed rows a session likes."""
+    """Which shapes of rows a session likes."""
 
-    def layout(self, lengths: Sequence[int]) -> Layout:
+    def split(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Indices of the sequences to run together: of all, unless padding would outgrow them."""
+
+    def layout(self, lengths: Sequence[int]) -> RowLayout:
         """Place sequences of the given lengths (tokens, at least one)."""
 
 
@@ -107,11 +112,15 @@ class BucketedRows:
     row_len: int = 128
     step: int = ROW_STEP
 
-    def layout(self, lengths: Sequence[int]) -> Layout:
+    def split(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Any sequences share rows."""
+        return [list(range(len(lengths)))]
+
+    def layout(self, lengths: Sequence[int]) -> RowLayout:
         """One row where everything fits; else the narrowest rows that need no more of them."""
         total, longest = sum(lengths), max(lengths)
         if total <= self.row_len:
-            return Layout(rows=(tuple(range(len(lengths))),), row_len=self._round_up(total))
+            return RowLayout(rows=(tuple(range(len(lengths))),), row_len=self._round_up(total))
         widest = max(self.row_len, self._round_up(longest))
         rows = first_fit_decreasing(lengths, widest)
         row_len = widest
@@ -121,7 +130,28 @@ class BucketedRows:
             if len(narrow_rows) <= len(rows):
                 rows, row_len = narrow_rows, narrower
                 break
-        return Layout(rows=tuple(map(tuple, rows)), row_len=row_len)
+        return RowLayout(rows=tuple(map(tuple, rows)), row_len=row_len)
+
+    def _round_up(self, length: int) -> int:
+        return round_up(length, self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class SingleRows:
+    """A row for each sequence, for encoders that cannot be packed."""
+
+    step: int = ROW_STEP
+
+    def split(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Together run those whose lengths are within a factor of two: less than half is padding.
+
+        One text of 512 tokens would otherwise make each of 500 short ones as dear as itself.
+        """
+        return _classes([(self._round_up(length) - 1).bit_length() for length in lengths])
+
+    def layout(self, lengths: Sequence[int]) -> RowLayout:
+        """As wide as the longest sequence, in steps."""
+        return RowLayout(rows=tuple(map(tuple, _one_each(lengths))), row_len=self._round_up(max(lengths)))
 
     def _round_up(self, length: int) -> int:
         return round_up(length, self.step)
@@ -135,21 +165,46 @@ class FixedRows:
     """Ascending."""
     row_counts: tuple[int, ...]
     """Ascending; beyond the last, its multiples."""
+    are_shared: bool = True
+    """Whether sequences lie end to end in a row, instead of one in each."""
 
-    def layout(self, lengths: Sequence[int]) -> Layout:
+    def split(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Any sequences share rows; those that get rows of their own run with others of their row length."""
+        if self.are_shared:
+            return [list(range(len(lengths)))]
+        return _classes([self._row_len(length) for length in lengths])
+
+    def layout(self, lengths: Sequence[int]) -> RowLayout:
         """The shortest row length that takes the longest sequence, filled up with empty rows.
 
         Raises:
             ValueError: If a sequence is longer than the longest row.
         """
-        longest = max(lengths)
-        row_len = next((each for each in self.row_lens if each >= longest), self.row_lens[-1])
-        rows = first_fit_decreasing(lengths, row_len)
+        row_len = self._row_len(max(lengths))
+        rows = first_fit_decreasing(lengths, row_len) if self.are_shared else _one_each(lengths)
         count = next((each for each in self.row_counts if each >= len(rows)), None)
         if count is None:
             count = -(-len(rows) // self.row_counts[-1]) * self.row_counts[-1]
         rows += [[] for _ in range(count - len(rows))]
-        return Layout(rows=tuple(map(tuple, rows)), row_len=row_len)
+        return RowLayout(rows=tuple(map(tuple, rows)), row_len=row_len)
+
+    def _row_len(self, length: int) -> int:
+        row_len = next((each for each in self.row_lens if each >= length), None)
+        if row_len is None:
+            raise ValueError(f"A sequence of {length} tokens does not fit a row of {self.row_lens[-1]}.")
+        return row_len
+
+
+def _one_each(lengths: Sequence[int]) -> list[list[int]]:
+    return [[index] for index in range(len(lengths))]
+
+
+def _classes(names: Sequence[int]) -> list[list[int]]:
+    """Indices of equal names together."""
+    classes: dict[int, list[int]] = {}
+    for index, name in enumerate(names):
+        classes.setdefault(name, []).append(index)
+    return list(classes.values())
 
 
 def pack(

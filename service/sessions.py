@@ -4,7 +4,7 @@ The engine sees packed rows, row shapes and arrays. Where the buffers live, and 
 is the session's own affair: CUDA is another provider with ``FixedRows``, not another engine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,12 +12,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from export.manifest import EncoderEntry, EncoderInput, HeadInput, Pooling
-from service.packing import BucketedRows, FixedRows, PackedBatch, RowShapes
+from export.manifest import EncoderEntry, EncoderInput, HeadInput, Layout, Pooling
+from service.packing import BucketedRows, FixedRows, PackedBatch, RowShapes, SingleRows
 from service.settings import Provider
 
 FATAL = 4
 """ONNX Runtime's log level at which a provider that fails to load stays silent."""
+
+SHORTEST_ROW = 16
+"""Tokens of a device's shortest row, where each sequence has its own."""
 
 LAST_HIDDEN_STATE = "last_hidden_state"
 LOGITS = "logits"
@@ -28,7 +31,8 @@ class EncoderOutputs:
     """What one encoder batch gives."""
 
     pooled: Mapping[Pooling, NDArray[np.float32]]
-    """Each of shape ``(num_segments, hidden_size)``, in the order of the segment ids."""
+    """Each of shape ``(num_segments, hidden_size)``, or ``(num_segments, num_layers + 1, hidden_size)`` of a
+    layered pooling, in the order of the segment ids."""
     last_hidden_state: NDArray[np.float32] | None
     """Shape ``(rows, row_len, hidden_size)``; only if asked for."""
 
@@ -61,7 +65,7 @@ class OnnxEncoderSession:
         # The provider may have failed to load (no cuDNN): ONNX Runtime then falls back by itself.
         used_cuda = self._session.get_providers()[0] == "CUDAExecutionProvider"
         self.provider = Provider.CUDA if used_cuda else Provider.CPU
-        self.row_shapes = _row_shapes(self.provider, row_len=row_len, max_length=entry.max_length)
+        self.row_shapes = _row_shapes(self.provider, entry, row_len=row_len)
         self._inputs = entry.inputs
         self._poolings = entry.poolings
         self._device_inputs: dict[tuple[int, int], dict[EncoderInput, Any]] = {}
@@ -116,13 +120,22 @@ class OnnxHeadSession:
         return np.asarray(logits, dtype=np.float32)
 
 
-def _row_shapes(provider: Provider, *, row_len: int, max_length: int) -> RowShapes:
+def _row_shapes(provider: Provider, entry: EncoderEntry, *, row_len: int) -> RowShapes:
+    is_packed = entry.layout is Layout.PACKED
     if provider is Provider.CPU:
-        return BucketedRows(row_len=row_len)
-    return FixedRows(row_lens=_ascending(row_len, max_length), row_counts=(1, 2, 4, 8, 16, 32, 64))
+        return BucketedRows(row_len=row_len) if is_packed else SingleRows()
+    row_lens = (row_len, entry.max_length) if is_packed else _doubling(SHORTEST_ROW, entry.max_length)
+    return FixedRows(row_lens=_ascending(row_lens), row_counts=(1, 2, 4, 8, 16, 32, 64), are_shared=is_packed)
 
 
-def _ascending(*lengths: int) -> tuple[int, ...]:
+def _doubling(first: int, last: int) -> list[int]:
+    lengths = [min(first, last)]
+    while lengths[-1] < last:
+        lengths.append(min(2 * lengths[-1], last))
+    return lengths
+
+
+def _ascending(lengths: Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted(set(lengths)))
 
 

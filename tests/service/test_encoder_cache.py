@@ -103,3 +103,13 @@ def test_an_entry_without_a_wanted_pooling_is_a_miss() -> None:
     cache.put(b"k", Encoding(pooled={Pooling.MEAN: np.zeros(3, dtype=np.float32)}, states=None))
     assert cache.get(b"k", poolings=frozenset({Pooling.MEAN}), with_states=False) is not None
     assert cache.get(b"k", poolings=BOTH, with_states=False) is None
+
+
+def test_layered_vectors_are_charged_for_every_layer() -> None:
+    cache = EncoderCache(pooled_bytes=10**6, states_bytes=0)
+    plain = np.zeros(384, dtype=np.float32)
+    cache.put(b"k", Encoding(pooled={Pooling.MEAN: plain}, states=None))
+    before = cache.pooled.num_bytes
+    layered = np.zeros((7, 384), dtype=np.float32)
+    cache.put(b"k", Encoding(pooled={Pooling.MEAN: plain, Pooling.MEAN_LAYERS: layered}, states=None))
+    assert cache.pooled.num_bytes - before >= layered.nbytes

@@ -1,26 +1,28 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.manifest import Pooling
 from service.encoding import BatchSize, PackedEncoder
+from service.packing import BucketedRows, RowShapes, SingleRows
 from service.tokenization import TokenizedInput
 from tests.support.service_fakes import FakeEncoderSession, manifest, sequence, tokens
 
 ENTRY = manifest().encoder
 
 
-def encoder(*, with_states: bool = False) -> PackedEncoder:
-    return PackedEncoder(FakeEncoderSession(), ENTRY, needs_states=lambda _: with_states)
+def encoder(shapes: RowShapes | None = None, *, with_states: bool = False) -> PackedEncoder:
+    return PackedEncoder(FakeEncoderSession(shapes), ENTRY, needs_states=lambda _: with_states)
 
 
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
-def test_a_sequence_encodes_in_company_as_it_does_alone(lengths: list[int]) -> None:
+@pytest.mark.parametrize("shapes", [BucketedRows(row_len=32), SingleRows()])
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=12))
+def test_a_sequence_encodes_in_company_as_it_does_alone(shapes: RowShapes, lengths: list[int]) -> None:
     sequences = [sequence(length, 100 * index + 100) for index, length in enumerate(lengths)]
-    together = encoder(with_states=True).encode(sequences)
+    together = encoder(shapes, with_states=True).encode(sequences)
     for each, found in zip(sequences, together, strict=True):
         (alone,) = encoder(with_states=True).encode([each])
-        for pooling in Pooling:
+        for pooling in ENTRY.poolings:
             np.testing.assert_allclose(found.pooled[pooling], alone.pooled[pooling], atol=1e-5)
         assert found.states is not None
         assert alone.states is not None
@@ -53,3 +55,14 @@ def test_batches_are_reported_with_their_size() -> None:
         [sequence(3), sequence(4)]
     )
     assert sizes == [BatchSize(sequences=2, rows=1, row_len=8, tokens=7)]
+
+
+def test_sequences_that_cannot_share_rows_run_with_others_of_their_length() -> None:
+    sizes: list[BatchSize] = []
+    session = FakeEncoderSession(SingleRows())
+    packed = PackedEncoder(session, ENTRY, needs_states=lambda _: False, on_batch=sizes.append)
+    packed.encode([sequence(3), sequence(40), sequence(5), sequence(33)])
+    assert sizes == [
+        BatchSize(sequences=2, rows=2, row_len=8, tokens=8),
+        BatchSize(sequences=2, rows=2, row_len=40, tokens=73),
+    ]

@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export.manifest import PADDING_SEGMENT
-from service.packing import BucketedRows, FixedRows, RowShapes, first_fit_decreasing, pack, pack_states
+from service.packing import (
+    BucketedRows,
+    FixedRows,
+    RowShapes,
+    SingleRows,
+    first_fit_decreasing,
+    pack,
+    pack_states,
+    round_up,
+)
 from tests.support.service_fakes import sequence, tokens
 
 LENGTHS = st.lists(st.integers(1, 100), min_size=1, max_size=60)
@@ -13,6 +22,8 @@ SHAPES = st.sampled_from(
         BucketedRows(row_len=32),
         BucketedRows(row_len=128),
         FixedRows(row_lens=(32, 100), row_counts=(1, 4, 16)),
+        FixedRows(row_lens=(32, 100), row_counts=(1, 4, 16), are_shared=False),
+        SingleRows(),
     ]
 )
 
@@ -83,9 +94,41 @@ def test_fixed_rows_meet_few_shapes(lengths: list[int]) -> None:
     assert len(layout.rows) == 1 or len(layout.rows) % 4 == 0
 
 
-def test_a_sequence_longer_than_every_fixed_row_is_an_error() -> None:
+@pytest.mark.parametrize("are_shared", [True, False])
+def test_a_sequence_longer_than_every_fixed_row_is_an_error(are_shared: bool) -> None:
     with pytest.raises(ValueError, match="does not fit"):
-        FixedRows(row_lens=(8,), row_counts=(1,)).layout([9])
+        FixedRows(row_lens=(8,), row_counts=(1,), are_shared=are_shared).layout([9])
+
+
+@pytest.mark.parametrize(
+    "shapes", [SingleRows(), FixedRows(row_lens=(16, 32, 64, 100), row_counts=(1, 4), are_shared=False)]
+)
+@given(LENGTHS)
+def test_rows_that_are_not_shared_hold_one_sequence_each(
+    shapes: SingleRows | FixedRows, lengths: list[int]
+) -> None:
+    together = shapes.split(lengths)
+    assert sorted(index for group in together for index in group) == list(range(len(lengths)))
+    for group in together:
+        layout = shapes.layout([lengths[index] for index in group])
+        assert [row for row in layout.rows if row] == [(place,) for place in range(len(group))]
+        assert layout.row_len >= max(lengths[index] for index in group)
+
+
+@given(LENGTHS)
+def test_padding_never_outgrows_the_sequences_of_single_rows(lengths: list[int]) -> None:
+    shapes = SingleRows()
+    together = shapes.split(lengths)
+    assert len(together) <= 5  # 8, 16, 32, 64 and 128
+    for group in together:
+        row_len = shapes.layout([lengths[index] for index in group]).row_len
+        assert all(row_len < 2 * round_up(lengths[index]) for index in group)
+
+
+@given(LENGTHS)
+def test_sequences_that_share_rows_run_together(lengths: list[int]) -> None:
+    for shapes in (BucketedRows(), FixedRows(row_lens=(100,), row_counts=(1,))):
+        assert shapes.split(lengths) == [list(range(len(lengths)))]
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=20))
