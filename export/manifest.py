@@ -262,8 +262,8 @@ class SpanSearch(_Entry):
     """Tokens that neighbouring windows of a long context share."""
     max_answer_tokens: int = Field(gt=0)
     no_answer_threshold: float | None = None
-    """The best span's ``start + end`` logits must exceed those of the first token by more than this, or there
-    is no answer; None for a model that has learned from answerable questions alone."""
+    """By how much the best span's ``start + end`` logits must exceed those of its window's first token, or
+    there is no answer; None for a model that has learned from answerable questions alone."""
 
 
 class TaskEntry(_Entry):

@@ -46,6 +46,8 @@ class _Task(Section):
     """Defaults to the encoder's; of a transformers class's head to what the class reads."""
     weight: float = Field(default=1.0, gt=0)
     """Factor of the task's loss."""
+    learning_rate_factor: float = Field(default=1.0, gt=0)
+    """Of the head's learning rate."""
     batch_size: int | None = Field(default=None, gt=0)
     """Defaults to the run's. Of ranking it counts queries, of multiple choice questions."""
 
@@ -142,6 +144,9 @@ class QuestionAnsweringConfig(_Task):
     label: Column = "answers"
     stride: int | None = Field(default=None, ge=0)
     """Tokens that neighbouring windows of a long context share; 32 or less, by ``max_length``."""
+    distractors: int = Field(default=0, ge=0)
+    """Other contexts that training shows beside each question, to learn that they have no answer. One helps
+    where contexts are longer than ``max_length``; training takes as much longer."""
     max_answer_tokens: int = Field(default=30, gt=0)
 
 

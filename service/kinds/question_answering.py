@@ -41,13 +41,18 @@ class Candidate:
     end: int
     """In code points of the context."""
     logits: tuple[float, float]
-    """Of its first and of its last token."""
+    """Of its first and of its last token, less those of its window's first token."""
     score: float
+
+    @property
+    def margin(self) -> float:
+        """How far the span exceeds no answer."""
+        return sum(self.logits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanDecoder(InputDecoder):
-    """The span with the highest sum of start and end logit, unless that of no answer is higher."""
+    """The span that exceeds no answer by most, if by enough."""
 
     options: ClassVar[tuple[str, ...]] = ("top_k", "return_logits")
 
@@ -65,9 +70,9 @@ class SpanDecoder(InputDecoder):
             temperature=self.temperature,
         )
         spans = [_describe(each, reading.input.context, options) for each in found]
-        excess = self._excess_of_none(reading) - sum(found[0].logits) if found else np.inf
-        if excess >= 0:
-            score = float(sigmoid(np.array(excess), temperature=self.temperature))
+        lack = self._threshold - found[0].margin if found else np.inf
+        if lack >= 0:
+            score = float(sigmoid(np.array(lack), temperature=self.temperature))
             answer = SpanAnswer(answer="", start=None, end=None, score=score)
         else:
             best = found[0]
@@ -78,17 +83,10 @@ class SpanDecoder(InputDecoder):
             answer["answers"] = spans
         return answer
 
-    def _excess_of_none(self, reading: Reading) -> float:
-        """What the best span's logits must exceed.
-
-        As in the evaluation script of SQuAD 2.0, the window that is surest of holding an answer decides: the
-        minimum over the windows of their first token's logits.
-        """
-        if self.search.no_answer_threshold is None:
-            return -np.inf
-        first_rows = np.cumsum([0, *(window.num_tokens for window in reading.tokens[:-1])])
-        nulls = reading.logits[first_rows].astype(np.float64).sum(axis=1)
-        return float(nulls.min()) + self.search.no_answer_threshold
+    @property
+    def _threshold(self) -> float:
+        threshold = self.search.no_answer_threshold
+        return -np.inf if threshold is None else threshold
 
 
 def best_spans(
@@ -102,8 +100,10 @@ def best_spans(
 ) -> list[Candidate]:
     """The best spans of a context, the best first.
 
-    A span that lies in several windows counts once, with its best logits. Its score is the probability of its
-    start times that of its end, each a softmax over the context's tokens in all windows.
+    Windows are learnt from one by one, so their logits have no common zero: what each says of no answer, by
+    its first token, gives them one. A span that lies in several windows counts once, with its best margin.
+    Its score is the probability of its start times that of its end, each a softmax over the context's tokens
+    in all windows.
 
     Args:
         context: What the tokens' offsets refer to.
@@ -113,6 +113,7 @@ def best_spans(
         max_tokens: Tokens of a span.
         temperature: Of the scores.
     """
+    logits = _above_no_answer(logits, windows)
     is_context = np.array([side == CONTEXT_SIDE for window in windows for side in _offsets(window).sides])
     probabilities = np.zeros(logits.shape)
     if is_context.any():
@@ -138,10 +139,18 @@ def best_spans(
                 score=float(probabilities[start, 0] * probabilities[end, 1]),
             )
             known = best.get(span)
-            if known is None or sum(known.logits) < sum(candidate.logits):
+            if known is None or known.margin < candidate.margin:
                 best[span] = candidate
         row += window.num_tokens
-    return sorted(best.values(), key=lambda each: -sum(each.logits))[:count]
+    return sorted(best.values(), key=lambda each: -each.margin)[:count]
+
+
+def _above_no_answer(logits: NDArray[np.float32], windows: Sequence[TokenizedInput]) -> NDArray[np.float32]:
+    """The logits of each window less those of its first token."""
+    lengths = [window.num_tokens for window in windows]
+    first_rows = np.cumsum([0, *lengths[:-1]])
+    relative: NDArray[np.float32] = logits - np.repeat(logits[first_rows], lengths, axis=0)
+    return relative
 
 
 def _by_sum_of_logits(logits: NDArray[np.float32], *, max_tokens: int) -> Iterator[tuple[int, int]]:

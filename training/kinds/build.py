@@ -84,6 +84,7 @@ def build_kind(config: TaskConfig, *, max_length: int) -> Kind:
                 stride=min(DEFAULT_STRIDE, max_length // STRIDE_DIVISOR)
                 if config.stride is None
                 else config.stride,
+                distractors=config.distractors,
                 max_answer_tokens=config.max_answer_tokens,
                 context_column=config.context,
                 question_column=config.question,

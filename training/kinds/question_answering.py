@@ -1,7 +1,7 @@
 """The words of a context that answer a question, or none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -64,9 +64,10 @@ class Passage:
         """Of the right answers."""
         return [gold.text for gold in self.golds]
 
-    def split(self, logits: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Logits of all windows → of each."""
-        return np.split(logits, np.cumsum([len(window.offsets) for window in self.windows])[:-1])
+    def above_no_answer(self, logits: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Logits of all windows → of each, less those of its first token."""
+        windows = np.split(logits, np.cumsum([len(window.offsets) for window in self.windows])[:-1])
+        return [window - window[0] for window in windows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,8 @@ class QuestionAnswering(Kind):
 
     Attributes:
         stride: Tokens that neighbouring windows of a long context share.
+        distractors: Windows of other contexts that training shows beside each question, to learn that they
+            have no answer: most windows of a long context are such.
         max_answer_tokens: Of an answer.
         context_column: Column of the context.
         question_column: Column of the question.
@@ -86,6 +89,7 @@ class QuestionAnswering(Kind):
 
     labels = None
     stride: int
+    distractors: int = 0
     max_answer_tokens: int = 30
     context_column: str = "context"
     question_column: str = "question"
@@ -147,12 +151,27 @@ class QuestionAnswering(Kind):
 
     def encode_for_training(self, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
         """Every window as an example of its own: a batch then holds as much as it says."""
-        whole = self.encode(examples, tokenizer)
+        whole = self.encode(self._with_distractors(examples), tokenizer)
         return EncodedExamples(
             sequences=[(sequence,) for each in whole.sequences for sequence in each],
             targets=[target[None] for each in whole.targets for target in each],
             references=[passage for passage in whole.references for _ in passage.windows],
         )
+
+    def _with_distractors(self, examples: Examples) -> Examples:
+        """The examples, then each question beside contexts of others, where it has no answer."""
+        contexts = sorted({example.input["context"] for example in examples})
+        place_of = {context: place for place, context in enumerate(contexts)}
+        if len(contexts) == 1:
+            return examples
+        generator = np.random.default_rng(len(contexts))
+        added = []
+        for example in examples:
+            own = place_of[example.input["context"]]
+            for step in generator.integers(1, len(contexts), size=self.distractors):
+                other = contexts[(own + int(step)) % len(contexts)]
+                added.append(replace(example, input={**example.input, "context": other}, target=()))
+        return Examples(origin=examples.origin, items=(*examples.items, *added))
 
     def loss(self, logits: Tensor, batch: LabelledBatch) -> Tensor:
         """Mean cross-entropy of start and end over each window's tokens (Devlin et al. 2018, §4.2)."""
@@ -182,7 +201,8 @@ class QuestionAnswering(Kind):
     def calibrate(self, logits: Logits, examples: EncodedExamples) -> Calibration:
         """A temperature of start and end, and a threshold where some questions have no answer."""
         rows, chosen = [], []
-        for tokens, passage in zip(logits, examples.references, strict=True):
+        for raw, passage in zip(logits, examples.references, strict=True):
+            tokens = np.concatenate(passage.above_no_answer(raw))
             place = _best_gold_tokens(tokens, passage)
             if place is not None:
                 in_context = np.concatenate([window.offsets[:, 0] for window in passage.windows]) != OUTSIDE
@@ -211,7 +231,7 @@ class QuestionAnswering(Kind):
     ) -> list[BestSpan]:
         return [
             find_best_span(
-                passage.split(tokens),
+                passage.above_no_answer(tokens),
                 [window.offsets for window in passage.windows],
                 max_answer_tokens=self.max_answer_tokens,
                 temperature=temperature,

@@ -20,22 +20,16 @@ class BestSpan:
     Attributes:
         start: Of its first character in the context.
         end: Behind its last one; equal to ``start`` where no window holds a token of the context.
-        logit: Sum of its start and end logits.
-        no_answer: The lowest sum of the first token's logits over all windows, as in BERT's script for SQuAD
-            2: one window that is sure of an answer settles it.
+        margin: How far the sum of its start and end logits exceeds that of its window's first token, which
+            stands for no answer. Windows are learnt from one by one, so their logits have no common zero;
+            what they say of no answer gives them one.
         probability: Of its start times that of its end, each among the context's tokens of all windows.
     """
 
     start: int
     end: int
-    logit: float
-    no_answer: float
+    margin: float
     probability: float
-
-    @property
-    def margin(self) -> float:
-        """How far the span exceeds no answer."""
-        return self.logit - self.no_answer
 
 
 def find_best_span(
@@ -45,29 +39,27 @@ def find_best_span(
     max_answer_tokens: int,
     temperature: float = 1.0,
 ) -> BestSpan:
-    """The span with the highest sum of start and end logit, at most ``max_answer_tokens`` long.
+    """The span with the highest margin, at most ``max_answer_tokens`` long.
 
     Args:
-        logits: Of start and end, for each window. Shape ``(num_tokens, 2)``.
+        logits: Of start and end less those of the first token, for each window. Shape ``(num_tokens, 2)``.
         offsets: As ``Window.offsets``, for each window.
         max_answer_tokens: Of a span.
         temperature: Divides the logits of the probability.
     """
-    no_answer = min(float(window[0].sum()) for window in logits)
     best = max(
         (_best_of(window, places, max_answer_tokens) for window, places in zip(logits, offsets, strict=True)),
         key=lambda found: found[0],
     )
     if best[0] == NO_SPAN:
-        return BestSpan(start=0, end=0, logit=NO_SPAN, no_answer=no_answer, probability=0.0)
+        return BestSpan(start=0, end=0, margin=NO_SPAN, probability=0.0)
     in_context = np.concatenate(offsets)[:, 0] != OUTSIDE
     every = np.concatenate(logits)[in_context].astype(np.float64)
     peaks = np.array([best[3], best[4]])
     return BestSpan(
         start=best[1],
         end=best[2],
-        logit=best[0],
-        no_answer=no_answer,
+        margin=best[0],
         probability=float(np.exp((peaks / temperature - logsumexp(every / temperature, axis=0)).sum())),
     )
 

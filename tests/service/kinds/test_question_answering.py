@@ -129,6 +129,15 @@ def test_one_window_that_is_sure_of_an_answer_outweighs_all_that_have_none() -> 
     assert answer["answer"] == "w11"  # type: ignore[typeddict-item]
 
 
+def test_a_window_that_is_loud_as_a_whole_outweighs_no_other() -> None:
+    context = " ".join(f"w{n}" for n in range(12))
+    windows = windows_of("what is it", context)
+    logits = logits_where(context, windows, {"w11": 3.0}, {"w11": 3.0})
+    expected = best_spans(context, windows, logits, count=1, max_tokens=3)
+    logits[: windows[0].num_tokens] += 50.0
+    assert best_spans(context, windows, logits, count=1, max_tokens=3) == expected
+
+
 def test_no_answer_can_still_be_asked_for_its_best_spans() -> None:
     found = ask("a b", {"a": 1.0}, {"a": 1.0, "NULL": 0.0}, threshold=99.0, top_k=1)
     assert found["answer"] == ""
@@ -159,13 +168,13 @@ def test_spans_are_those_of_an_exhaustive_search(
             for last in places:
                 if first <= last < first + max_tokens:
                     span = window.offsets.spans[first][0], window.offsets.spans[last][1]
-                    total = float(logits[row + first, 0]) + float(logits[row + last, 1])
+                    total = float(logits[row + first, 0]) + float(logits[row + last, 1]) - logits[row].sum()
                     expected[span] = max(total, expected.get(span, -np.inf))
         row += window.num_tokens
     found = best_spans(context, windows, logits, count=count, max_tokens=max_tokens)
     best = sorted(expected.values(), reverse=True)[:count]
-    assert [sum(each.logits) for each in found] == pytest.approx(best)
-    assert all(expected[each.start, each.end] == pytest.approx(sum(each.logits)) for each in found)
+    assert [each.margin for each in found] == pytest.approx(best, abs=1e-5)
+    assert all(expected[each.start, each.end] == pytest.approx(each.margin, abs=1e-5) for each in found)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
