@@ -6,37 +6,27 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from export.encoder import encoder_inputs, export_encoder
+from export.encoder import export_encoder
+from export.entries import encoder_entry, task_entry
 from export.errors import ExportError
-from export.fingerprint import fingerprint
 from export.golden import golden_examples, sample_dev
-from export.heads import describe_head, export_heads
+from export.heads import export_heads, trained_heads
 from export.manifest import (
     GOLDEN_FILE,
     MANIFEST_FILE,
     MODEL_CARD_FILE,
     TOKENIZER_FILE,
     EncoderEntry,
-    EncoderGraph,
-    HeadEntry,
-    HeadInput,
     Manifest,
-    PairMode,
-    Pooling,
-    Precision,
-    TaskEntry,
-    TaskKind,
     hash_file,
 )
-from export.masks import layout_of
 from export.model_card import model_card
 from export.parity import TOLERANCE, Parity, check_parity
-from export.pooling import exported_poolings
 from export.sessions import Graph
 from export.verify import verify_bundle
 from training.build import TrainedModel, load_model
 from training.data import encode_examples
-from training.examples import Examples
+from training.evaluation import predict_logits
 
 ENCODER_FILE = "encoder.onnx"
 STAGING_PREFIX = ".staging-"
@@ -49,7 +39,6 @@ STAGES = (LOADING, ENCODER, HEADS, COMPARING, VERIFYING)
 """In their order; each is reported as it begins."""
 
 Report = Callable[[str], None]
-Samples = dict[str, Examples]
 
 
 def export_bundle(
@@ -96,18 +85,33 @@ def export_bundle(
 
 def _write(trained: TrainedModel, folder: Path, *, version: str, name: str, report: Report) -> Manifest:
     tokenizer_json = trained.tokenizer.to_str()
-    encoder = _encoder_entry(trained, tokenizer_json)
+    encoder = encoder_entry(trained, tokenizer_json, file=ENCODER_FILE, tolerance=TOLERANCE)
     report(ENCODER)
     export_encoder(trained.model.encoder, folder / ENCODER_FILE, encoder.poolings, encoder.max_length)
     report(HEADS)
-    files = {task: folder / _head_file(task) for task in trained.tasks}
-    export_heads(dict(trained.model.heads.items()), files, hidden_size=encoder.hidden_size)
+    export_heads(
+        trained_heads(trained.model),
+        {task: folder / _head_file(task) for task in trained.tasks},
+        hidden_size=encoder.hidden_size,
+        num_layers=encoder.num_layers,
+    )
     report(COMPARING)
     samples = sample_dev(trained)
-    parity = _check(trained, samples, encoder, folder)
-    golden = golden_examples(trained, samples)
+    encoded = {task: encode_examples(trained.tasks[task], rows, trained.tokenizer)
+               for task, rows in samples.items()}  # fmt: skip
+    logits = {task: predict_logits(trained.model, trained.tasks[task], rows, batch_size=1)
+              for task, rows in encoded.items()}  # fmt: skip
+    parity = check_parity(
+        trained.model,
+        trained.tasks,
+        encoded,
+        logits,
+        encoder=encoder,
+        encoder_graph=Graph(folder / ENCODER_FILE),
+        head_graphs={task: Graph(folder / _head_file(task)) for task in trained.tasks},
+    )
     (folder / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
-    lines = [example.model_dump_json() + "\n" for example in golden]
+    lines = [example.model_dump_json() + "\n" for example in golden_examples(samples, logits)]
     (folder / GOLDEN_FILE).write_text("".join(lines), encoding="utf-8")
     return _write_manifest(trained, encoder, parity, folder, version=version, name=name)
 
@@ -122,7 +126,10 @@ def _write_manifest(
         version=version,
         created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         encoder=encoder,
-        tasks={task: _task_entry(trained, task, encoder.fingerprint) for task in trained.tasks},
+        tasks={
+            task: task_entry(trained, task, file=_head_file(task), encoder_fingerprint=encoder.fingerprint)
+            for task in trained.tasks
+        },
         files={file: hash_file(folder / file) for file in files},
     )
     (folder / MODEL_CARD_FILE).write_text(model_card(manifest, trained, parity), encoding="utf-8")
@@ -130,60 +137,6 @@ def _write_manifest(
     manifest = manifest.model_copy(update={"files": listed})
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
-
-
-def _check(trained: TrainedModel, samples: Samples, encoder: EncoderEntry, folder: Path) -> Parity:
-    encoded = {
-        name: encode_examples(trained.tasks[name], rows, trained.tokenizer) for name, rows in samples.items()
-    }
-    return check_parity(
-        trained.model,
-        encoded,
-        encoder=encoder,
-        encoder_graph=Graph(folder / ENCODER_FILE),
-        head_graphs={name: Graph(folder / _head_file(name)) for name in trained.tasks},
-    )
-
-
-def _encoder_entry(trained: TrainedModel, tokenizer_json: str) -> EncoderEntry:
-    encoder, config = trained.model.encoder, trained.config.encoder
-    read = [pooling for pooling in trained.model.poolings.values() if pooling is not None]
-    return EncoderEntry(
-        model=config.model,
-        model_type=encoder.config.model_type,
-        fingerprint=fingerprint(encoder, tokenizer_json, config.max_length),
-        hidden_size=encoder.hidden_size,
-        num_layers=encoder.num_layers,
-        max_length=config.max_length,
-        position_offset=encoder.position_offset,
-        pad_token_id=encoder.pad_token_id,
-        inputs=encoder_inputs(encoder),
-        layout=layout_of(encoder.family),
-        poolings=exported_poolings([*read, config.pooling]),
-        default_pooling=Pooling(config.pooling),
-        graphs={Precision.FP32: EncoderGraph(file=ENCODER_FILE, tolerance=TOLERANCE)},
-    )
-
-
-def _task_entry(trained: TrainedModel, name: str, encoder_fingerprint: str) -> TaskEntry:
-    task, config = trained.tasks[name], trained.config.tasks[name]
-    pair = getattr(config, "pair", None)
-    inputs: tuple[str, ...] = trained.model.heads[name].input_names  # type: ignore[assignment]
-    return TaskEntry(
-        kind=TaskKind(task.kind.name),
-        pair=None if pair is None else PairMode(pair),
-        pooling=Pooling(trained.model.poolings[name]),
-        labels=task.kind.labels,
-        range=getattr(config, "range", None),
-        head=HeadEntry(
-            file=_head_file(name),
-            inputs=tuple(map(HeadInput, inputs)),
-            num_outputs=task.kind.num_outputs,
-            encoder_fingerprint=encoder_fingerprint,
-            architecture=describe_head(config),
-        ),
-        metrics=trained.metrics["dev"][name],
-    )
 
 
 def _head_file(task: str) -> str:

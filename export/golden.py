@@ -1,20 +1,22 @@
 """Golden examples: dev inputs with the torch model's logits, which a healthy bundle must repeat."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from export.errors import ExportError
+from export.inference import run_task
+from export.inputs import input_fault, sequences_of
 from export.manifest import GOLDEN_FILE, BundleFileError, GoldenExample, Manifest, Precision, deviation
-from export.packing import pack_rows
 from export.sessions import Graph
 from training.build import TrainedModel
-from training.data import encode_examples, load_examples
+from training.data import load_examples
 from training.errors import DataError
-from training.evaluation import predict_logits
 from training.examples import Examples
-from training.tokenization import TokenSequence, build_tokenizer, encode_texts
+from training.kinds.base import Logits
+from training.tokenization import build_tokenizer
 
 EXAMPLES_A_TASK = 8
 
@@ -33,22 +35,29 @@ def sample_dev(trained: TrainedModel) -> dict[str, Examples]:
             raise ExportError(
                 f"Golden examples are dev rows, and those of {name!r} cannot be read: {error}"
             ) from error
-        order = np.argsort([len(str(example.input)) for example in examples], kind="stable")
+        order = np.argsort([num_characters(example.input) for example in examples], kind="stable")
         chosen = np.unique(np.linspace(0, len(order) - 1, EXAMPLES_A_TASK).round().astype(int))
         samples[name] = examples.take(order[chosen])
     return samples
 
 
-def golden_examples(trained: TrainedModel, samples: dict[str, Examples]) -> list[GoldenExample]:
-    """The samples with the torch model's logits."""
-    golden = []
-    for name, examples in samples.items():
-        task = trained.tasks[name]
-        encoded = encode_examples(task, examples, trained.tokenizer)
-        logits = predict_logits(trained.model, task, encoded, batch_size=1)
-        for example, rows in zip(examples, logits, strict=True):
-            golden.append(GoldenExample(task=name, input=example.input, logits=rows.tolist()))
-    return golden
+def num_characters(given: Mapping[str, Any]) -> int:
+    """Of all texts of an input."""
+    return sum(len(value) if isinstance(value, str) else sum(map(len, value)) for value in given.values())
+
+
+def golden_examples(samples: Mapping[str, Examples], logits: Mapping[str, Logits]) -> list[GoldenExample]:
+    """The samples with the torch model's logits.
+
+    Args:
+        samples: By task.
+        logits: Of each task's samples, in order.
+    """
+    return [
+        GoldenExample(task=name, input=example.input, logits=rows.tolist())
+        for name, examples in samples.items()
+        for example, rows in zip(examples, logits[name], strict=True)
+    ]
 
 
 def check_golden(
@@ -56,7 +65,7 @@ def check_golden(
     golden: Sequence[GoldenExample],
     tokenizer_json: str,
     encoder: Graph,
-    heads: dict[str, Graph],
+    heads: Mapping[str, Graph],
 ) -> dict[str, float]:
     """Answer golden examples with the bundle's own files.
 
@@ -77,29 +86,28 @@ def check_golden(
         if example.task not in manifest.tasks:
             raise BundleFileError(f"{where}: the bundle has no such task")
         task = manifest.tasks[example.task]
-        if set(example.input) != set(task.input_fields) or [*map(len, example.logits)] != [
-            task.head.num_outputs
-        ]:
-            raise BundleFileError(
-                f"{where}: expected {' and '.join(task.input_fields)}, and {task.head.num_outputs} logits"
-            )
-        texts = [example.input[field] for field in task.input_fields]
-        as_one: list[Any] = [tuple(texts)] if len(task.head.inputs) == 1 and len(texts) == 2 else texts
-        pooled = _encode(manifest, encoder, encode_texts(tokenizer, as_one))[task.pooling.output_name]
-        feed = {str(name): pooled[index : index + 1] for index, name in enumerate(task.head.inputs)}
-        gap = deviation(heads[example.task].run(feed)["logits"][0].tolist(), example.logits[0])
+        fault = input_fault(task.kind, example.input)
+        if fault is not None:
+            raise BundleFileError(f"{where}: {fault}, found {', '.join(example.input)}")
+        try:
+            sequences = sequences_of(task, example.input, tokenizer)
+        except ValueError as error:
+            raise BundleFileError(f"{where}: {error}") from error
+        found = run_task(
+            manifest.encoder, task, sequences, encoder_graph=encoder, head_graph=heads[example.task]
+        )
+        gap = _gap(found, example, where)
         if not gap <= tolerance:
             raise BundleFileError(f"{where} deviates by {gap:.2e}, allowed {tolerance:.0e}")
         worst[example.task] = max(worst[example.task], gap)
     return worst
 
 
-def _encode(manifest: Manifest, graph: Graph, sequences: list[TokenSequence]) -> dict[str, Any]:
-    rows = pack_rows(
-        sequences,
-        row_len=sum(len(sequence.input_ids) for sequence in sequences),
-        position_offset=manifest.encoder.position_offset,
-        pad_token_id=manifest.encoder.pad_token_id,
-        layout=manifest.encoder.layout,
-    )
-    return graph.run(rows.feed(manifest.encoder))
+def _gap(found: NDArray[np.float32], example: GoldenExample, where: str) -> float:
+    expected = [*map(len, example.logits)]
+    if expected != [found.shape[1]] * len(found):
+        raise BundleFileError(
+            f"{where}: {len(found)} rows of {found.shape[1]} logits belong to this input, found "
+            f"{len(expected)} of {', '.join(map(str, sorted(set(expected))))}"
+        )
+    return deviation(found.ravel().tolist(), [logit for row in example.logits for logit in row])

@@ -1,8 +1,11 @@
 """``MODEL_CARD.md``: what a bundle is, for people."""
 
-from export.manifest import Manifest, TaskEntry
+from export.manifest import Manifest, TaskEntry, TaskKind
 from export.parity import Parity
 from training.build import TrainedModel
+
+ECE, ECE_CALIBRATED = "ece", "ece_calibrated"
+"""Names of the expected calibration error among the dev metrics."""
 
 
 def model_card(manifest: Manifest, trained: TrainedModel, parity: Parity) -> str:
@@ -34,6 +37,7 @@ def model_card(manifest: Manifest, trained: TrainedModel, parity: Parity) -> str
             "Dev metrics are of the fp32 torch model on the whole dev split; dev chose nothing: the "
             "checkpoint was chosen on rows set aside from train.",
             "",
+            *_calibration(manifest),
             "## Data",
             "",
             "| task | train | dev |",
@@ -45,7 +49,8 @@ def model_card(manifest: Manifest, trained: TrainedModel, parity: Parity) -> str
             "",
             "## Training",
             "",
-            f"Batches: {training.batches} (sampling {training.sampling.name}), batch size "
+            f"Batches: {training.batches.name} (sampling {training.sampling.name}, balancing "
+            f"{training.balancing.name}, aggregation {training.aggregation.name}), batch size "
             f"{training.batch_size}, checkpoint of step {trained.metrics['step']}, learning rate "
             f"{training.learning_rate:g} (heads) and {training.encoder_learning_rate:g} (encoder), "
             f"{training.schedule} schedule, seed {trained.config.seed}.",
@@ -62,21 +67,67 @@ def model_card(manifest: Manifest, trained: TrainedModel, parity: Parity) -> str
             "",
             "## Limits",
             "",
-            "The metrics hold for texts like the dev split's. Scores are softmax outputs, not calibrated "
-            "probabilities. Inputs beyond the token limit lose their end.",
+            "The metrics hold for texts like the dev split's. Scores are probabilities as far as "
+            "the calibration error says. Inputs beyond the token limit lose their end; contexts of question "
+            "answering are read in windows.",
             "",
         ]
     )
 
 
+def _calibration(manifest: Manifest) -> list[str]:
+    """The section on probabilities; none for a bundle without them."""
+    tasks = {name: task for name, task in manifest.tasks.items() if ECE in task.metrics}
+    if not tasks:
+        return []
+    return [
+        "## Calibration",
+        "",
+        "Logits are divided by the temperature before they become probabilities. Temperatures and thresholds "
+        "are fitted on dev; the expected calibration error (15 bins) after the fit, and the metrics of a "
+        "task with thresholds, are averages over two halves of dev, each measured with the other's fit.",
+        "",
+        "| task | temperature | error before | after | thresholds |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {task.temperature:.3f} | {task.metrics[ECE]:.4f} | "
+            f"{task.metrics[ECE_CALIBRATED]:.4f} | {_thresholds(task)} |"
+            for name, task in tasks.items()
+        ),
+        "",
+    ]
+
+
+def _thresholds(task: TaskEntry) -> str:
+    if task.thresholds is not None:
+        named = zip(task.labels or (), task.thresholds, strict=True)
+        return ", ".join(f"{label} {threshold:.2f}" for label, threshold in named)
+    if task.spans is not None and task.spans.no_answer_threshold is not None:
+        return f"no answer {task.spans.no_answer_threshold:.2f}"
+    return "none"
+
+
+def _answers(task: TaskEntry) -> str:
+    match task.kind:
+        case TaskKind.TAGGING:
+            return f"{task.scheme} tags {', '.join(task.labels or ())}"
+        case TaskKind.QUESTION_ANSWERING:
+            return "a span of the context"
+        case TaskKind.MULTIPLE_CHOICE:
+            return "one of the choices"
+        case TaskKind.RANKING:
+            return "documents by relevance"
+        case TaskKind.REGRESSION | TaskKind.PAIR_REGRESSION:
+            return f"a value in {list(task.range)}" if task.range else "a value"
+    return ", ".join(task.labels or ())
+
+
 def _task_row(name: str, task: TaskEntry) -> str:
-    if task.labels:
-        answers = ", ".join(task.labels)
-    else:
-        answers = f"a value in {list(task.range)}" if task.range else "a value"
-    metrics = ", ".join(f"{metric} {value:.4f}" for metric, value in task.metrics.items())
+    shown = {metric: value for metric, value in task.metrics.items() if metric not in (ECE, ECE_CALIBRATED)}
+    metrics = ", ".join(f"{metric} {value:.4f}" for metric, value in shown.items())
     kind = f"{task.kind} ({task.pair})" if task.pair else str(task.kind)
-    return f"| {name} | {kind} | {answers} | {task.head.architecture} | {task.pooling} | {metrics} |"
+    pooling = task.pooling or "none"
+    return f"| {name} | {kind} | {_answers(task)} | {task.head.architecture} | {pooling} | {metrics} |"
 
 
 def _source(source: object) -> str:

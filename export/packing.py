@@ -30,6 +30,25 @@ class PackedRows:
         """Those inputs that the encoder's graph names."""
         return {name: self.tensors[name] for name in encoder.inputs}
 
+    def lay(self, states: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """States of each sequence → rows, with noise in the tails: no head may read it.
+
+        Args:
+            states: Each of shape ``(length, hidden_size)``.
+
+        Returns:
+            Shape ``(rows, row_len, hidden_size)``.
+        """
+        shape = (*self.tensors[EncoderInput.SEGMENT_IDS].shape, states[0].shape[-1])
+        rows = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        for (row, start, length), each in zip(self.places, states, strict=True):
+            rows[row, start : start + length] = each
+        return rows
+
+    def tokens_of(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values of every sequence's tokens, end to end. ``(rows, row_len, …)`` → ``(num_tokens, …)``."""
+        return np.concatenate([rows[row, start : start + length] for row, start, length in self.places])
+
 
 def pack_rows(
     sequences: Sequence[TokenSequence],
