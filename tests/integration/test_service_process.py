@@ -1,15 +1,23 @@
 """A real ``bentoml serve`` process with a tiny bundle, from the outside."""
 
+import asyncio
+import base64
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
+import openai
 import psutil  # type: ignore[import-untyped]
 import pytest
+from numpy.typing import NDArray
 
+from service.assembly import launch
+from service.settings import Provider, Settings
 from tests.support.service_process import START_LIMIT_S, free_port, start_service, stop, wait_until_ready
 
 pytestmark = pytest.mark.integration
@@ -50,11 +58,14 @@ import json, sys, bentoml
 with bentoml.SyncHTTPClient(sys.argv[1]) as client:
     named = client.predict(inputs=["red shoe"], tasks=["sentiment"])
     every = client.predict(inputs=[{"text": "red shoe"}])
+    short = client.predict(
+        inputs=["red shoe"], tasks=["sentiment"], top_k=1, return_scores=False, return_logits=True
+    )
     try:
         client.predict(inputs=["red shoe"], tasks=["ner"])
     except bentoml.exceptions.NotFound as error:
         refusal = str(error)
-print(json.dumps([named, every, refusal]))
+print(json.dumps([named, every, short, refusal]))
 """
 
 
@@ -64,9 +75,10 @@ def test_bentomls_client_speaks_to_the_native_method(url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CLIENT, url], capture_output=True, check=True, timeout=START_LIMIT_S
     )
-    named, every, refusal = json.loads(done.stdout)
+    named, every, short, refusal = json.loads(done.stdout)
     assert list(named["predictions"][0]) == ["sentiment"]
     assert every["predictions"][0]["sentiment"] == named["predictions"][0]["sentiment"]
+    assert set(short["predictions"][0]["sentiment"]) == {"label", "score", "logits"}
     assert "Unknown task 'ner'" in refusal
 
 
@@ -119,6 +131,56 @@ def test_promtool_finds_no_fault_in_the_metrics(url: str) -> None:
 def test_embeddings_answer(url: str) -> None:
     answer = httpx.post(f"{url}/v1/embeddings", json={"input": "red shoe", "model": "any"}).json()
     assert len(answer["data"][0]["embedding"]) == 32
+
+
+TEXTS = ["red shoe", "where is my order", "Ünï 🙂", "late " * 50]
+
+
+@pytest.fixture(scope="module")
+def vectors(tiny_bundle: Path) -> NDArray[np.float32]:
+    """What the engine itself says of the texts."""
+
+    async def embed() -> NDArray[np.float32]:
+        runtime = await launch(Settings(bundle=tiny_bundle, provider=Provider.CPU, threads=1))
+        try:
+            return (await runtime.engine.embed(TEXTS, timeout_s=START_LIMIT_S)).vectors
+        finally:
+            await runtime.close()
+
+    return asyncio.run(embed())
+
+
+def test_the_openai_client_gets_the_engines_vectors_in_both_encodings(
+    url: str, vectors: NDArray[np.float32]
+) -> None:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client:
+        # Without an encoding the client asks for base64, and decodes it.
+        floats, default = (
+            client.embeddings.create(model="text-embedding-3-small", input=TEXTS, **encoding)
+            for encoding in ({"encoding_format": "float"}, {})
+        )
+        packed = client.embeddings.create(model="any", input=TEXTS, encoding_format="base64")
+    decoded = [np.frombuffer(base64.b64decode(str(each.embedding)), dtype="<f4") for each in packed.data]
+    for found in (
+        [each.embedding for each in floats.data],
+        [each.embedding for each in default.data],
+        decoded,
+    ):
+        np.testing.assert_allclose(np.array(found), vectors, atol=1e-6)
+    assert [each.index for each in floats.data] == list(range(len(TEXTS)))
+    assert [getattr(each, "truncated", False) for each in floats.data] == [False, False, False, True]
+    assert floats.model == "tiny"
+    assert floats.usage.prompt_tokens == floats.usage.total_tokens > 0
+
+
+@pytest.mark.parametrize("given", [{"input": [1, 2]}, {"input": "a", "dimensions": 8}, {"input": [""]}])
+def test_the_openai_client_is_told_what_is_not_supported(url: str, given: Any) -> None:
+    with (
+        openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client,
+        pytest.raises(openai.UnprocessableEntityError) as refusal,
+    ):
+        client.embeddings.create(model="any", **given)
+    assert refusal.value.response.headers["content-type"] == "application/problem+json"
 
 
 def test_a_bad_bundle_ends_the_command_with_the_reason(tmp_path: Path) -> None:
