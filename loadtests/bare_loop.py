@@ -133,7 +133,9 @@ class BareLoop:
 
     def _run(self, batch: PackedBatch, task: str) -> FloatArray:
         feed = {name.value: getattr(batch, name.value) for name in self.manifest.encoder.inputs}
-        (pooled,) = self._encoder.run([self.manifest.tasks[task].pooling.output_name], feed)
+        pooling = self.manifest.tasks[task].pooling
+        assert pooling is not None, "only heads over pooled vectors are run here"
+        (pooled,) = self._encoder.run([pooling.output_name], feed)
         (logits,) = self._heads[task].run(["logits"], {HeadInput.POOLED.value: pooled})
         return np.asarray(logits, dtype=np.float32)
 

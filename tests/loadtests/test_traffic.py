@@ -2,9 +2,12 @@ import random
 
 from loadtests.duplicates import DuplicatingSource
 from loadtests.traffic import TaskForm, Traffic
+from service.kinds.registry import kind_of
+from service.schemas import TaskInfo, parse_input
+from tests.support.service_fakes import tasks_of_every_kind
 
-SINGLE = [TaskForm(name=name, takes_pair=False) for name in ("mood", "topic", "stars")]
-PAIRS = [TaskForm(name="same", takes_pair=True)]
+SINGLE = [TaskForm(name=name, form=("text",)) for name in ("mood", "topic", "stars")]
+PAIRS = [TaskForm(name="same", form=("text", "text_pair"))]
 
 
 def traffic(tasks: list[TaskForm], *, texts_per_request: int = 2) -> Traffic:
@@ -13,9 +16,18 @@ def traffic(tasks: list[TaskForm], *, texts_per_request: int = 2) -> Traffic:
     return Traffic(tasks, source, texts_per_request=texts_per_request, generator=random.Random(0))
 
 
-def test_a_task_takes_pairs_if_it_reads_a_second_text() -> None:
-    assert TaskForm.of({"name": "same", "input_fields": ["text", "text_pair"]}) == PAIRS[0]
-    assert TaskForm.of({"name": "mood", "input_fields": ["text"]}) == SINGLE[0]
+def test_a_task_is_asked_with_the_first_form_that_it_takes() -> None:
+    assert TaskForm.of({"name": "same", "inputs": [["text", "text_pair"]]}) == PAIRS[0]
+    assert TaskForm.of({"name": "mood", "inputs": [["text"], ["tokens"]]}) == SINGLE[0]
+
+
+def test_every_task_of_every_kind_gets_inputs_that_the_service_takes() -> None:
+    for name, entry in tasks_of_every_kind().items():
+        info = TaskInfo.of(name, kind_of(entry), model="m", version="1")
+        request = traffic([TaskForm.of(info.model_dump())]).one_task()
+        assert {type(parse_input(each)) for each in request.body["inputs"]} <= set(
+            kind_of(entry).reader.takes
+        )
 
 
 def test_every_task_is_asked_by_its_own_route_with_inputs_of_its_form() -> None:
