@@ -5,10 +5,12 @@ import pytest
 
 from service.engine import Engine, StageTimes, Usage
 from service.errors import DeadlineExceeded, InferenceFailed, InvalidRequest, Overloaded, UnknownTask
-from service.inputs import PairInput, TaskInput
+from service.inputs import PairInput, QuestionInput, TaskInput
 from tests.support.service_fakes import (
+    MAX_LENGTH,
     PATIENCE_S,
     POISON,
+    TAGS,
     FakeEncoderSession,
     FakeHeadSession,
     default_tasks,
@@ -232,6 +234,55 @@ async def test_a_head_on_token_states_gets_the_packed_states_of_its_own_sequence
             np.testing.assert_allclose(
                 _numbers(alone.answers[0]["tagging"]), _numbers(answers["tagging"]), atol=1e-5
             )
+
+
+async def test_a_task_on_pooled_vectors_does_with_an_encoding_that_lost_its_token_states() -> None:
+    tasks = {**default_tasks(), "entities": task("tagging", labels=TAGS)}
+    async with running(parts(tasks), states_cache_bytes=0) as runtime:
+        first = await ask(runtime.engine, TEXT, tasks=("entities",))
+        second = await ask(runtime.engine, TEXT, tasks=("intent",))
+        third = await ask(runtime.engine, TEXT, tasks=("intent", "entities"))
+    assert [each.encoder_rows for each in (first, second, third)] == [1, 0, 1]
+
+
+async def test_equal_sequences_of_a_request_share_the_token_states_that_one_of_them_needs() -> None:
+    tasks = {
+        "entities": task("tagging", labels=TAGS),
+        "similar": task("pair_regression", pair="bi_encoder"),
+    }
+    inputs: list[TaskInput] = ["a b", PairInput(text="a b", text_pair="c"), "a b"]
+    for order in (inputs, inputs[::-1], inputs[1:] + inputs[:1]):
+        async with running(parts(tasks)) as runtime:
+            for _ in range(2):
+                await ask(runtime.engine, *order)
+
+
+async def test_only_pairs_keep_token_states_where_only_heads_on_pairs_read_them() -> None:
+    tasks = {**default_tasks(), "answer": task("question_answering")}
+    async with running(parts(tasks)) as runtime:
+        await ask(runtime.engine, TEXT)
+        assert len(runtime.cache.states) == 0
+        await ask(runtime.engine, QuestionInput(question="where is it", context="on the way"))
+        assert len(runtime.cache.states) == 1
+
+
+async def test_two_questions_on_a_context_never_mix() -> None:
+    tasks = {"answer": task("question_answering")}
+    context = " ".join(f"w{n}" for n in range(50))
+    asked = [QuestionInput(question=f"what is {n}", context=context) for n in range(3)]
+    async with running(parts(tasks), pooled_cache_bytes=0) as runtime:
+        together = await runtime.engine.predict(asked, timeout_s=TIMEOUT_S)
+        for each, answers in zip(asked, together.answers, strict=True):
+            alone = await runtime.engine.predict([each], timeout_s=TIMEOUT_S)
+            assert alone.answers[0]["answer"]["start"] == answers["answer"]["start"]  # type: ignore[typeddict-item]
+
+
+async def test_a_question_that_is_too_long_is_named_by_its_input() -> None:
+    asked = QuestionInput(question="why " * MAX_LENGTH, context="because")
+    async with running(parts({"answer": task("question_answering")})) as runtime:
+        with pytest.raises(InvalidRequest) as refusal:
+            await ask(runtime.engine, QuestionInput(question="why", context="because"), asked)
+    assert [fault.field for fault in refusal.value.errors] == ["inputs.1.question"]
 
 
 async def test_token_states_are_not_kept_where_no_head_reads_them() -> None:

@@ -1,11 +1,13 @@
 """The one OpenAPI document: complete, consistent, and true to what the routes do."""
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from service.http.app import create_app
+from service.inputs import FIELDS
+from service.kinds.answers import Answer
 from service.lifecycle import Lifecycle
 
 ROUTES = {
@@ -34,7 +36,7 @@ def test_it_describes_every_route_and_nothing_else(document: dict[str, Any]) -> 
 def test_every_reference_resolves(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     references = set(re.findall(r"'\$ref': '#/components/schemas/(\w+)'", str(document)))
-    assert {"PredictRequest", "PredictResponse", "Problem", "TextInput"} <= references
+    assert {"PredictRequest", "PredictResponse", "Problem", "TextInput", "ChoiceInput"} <= references
     assert references <= schemas.keys()
     assert "#/$defs" not in str(document)
 
@@ -48,6 +50,27 @@ def test_routes_with_a_body_document_it_with_an_example_and_their_errors(documen
             assert {"200", "400", "413", "415", "422", "429", "500", "503", "504"} <= operation[
                 "responses"
             ].keys()
+
+
+def test_every_form_of_input_and_of_answer_is_described(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    item = schemas["PredictRequest"]["properties"]["inputs"]["items"]
+    forms = {each["$ref"].rsplit("/", 1)[1] for each in item["oneOf"] if "$ref" in each}
+    assert {"type": "string"} in item["oneOf"]
+    assert forms == {"TextInput", *(form.__name__ for form in FIELDS if form is not str)}
+    for form in forms:
+        assert schemas[form]["additionalProperties"] is False
+        assert schemas[form]["description"]
+    answers = schemas["TaskPredictResponse"]["properties"]["predictions"]["items"]["anyOf"]
+    assert [each["$ref"].rsplit("/", 1)[1] for each in answers] == [
+        answer.__name__ for answer in get_args(Answer)
+    ]
+
+
+@pytest.mark.parametrize("model", ["PredictRequest", "TaskPredictRequest"])
+def test_every_option_is_described(document: dict[str, Any], model: str) -> None:
+    properties = document["components"]["schemas"][model]["properties"]
+    assert all(properties[name]["description"] for name in ("top_k", "return_scores", "return_logits"))
 
 
 def test_every_error_is_a_problem_document(document: dict[str, Any]) -> None:
