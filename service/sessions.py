@@ -65,7 +65,7 @@ class OnnxEncoderSession:
         # The provider may have failed to load (no cuDNN): ONNX Runtime then falls back by itself.
         used_cuda = self._session.get_providers()[0] == "CUDAExecutionProvider"
         self.provider = Provider.CUDA if used_cuda else Provider.CPU
-        self.row_shapes = _row_shapes(self.provider, entry, row_len=row_len)
+        self.row_shapes = row_shapes(self.provider, entry, row_len=row_len)
         self._inputs = entry.inputs
         self._poolings = entry.poolings
         self._device_inputs: dict[tuple[int, int], dict[EncoderInput, Any]] = {}
@@ -120,7 +120,14 @@ class OnnxHeadSession:
         return np.asarray(logits, dtype=np.float32)
 
 
-def _row_shapes(provider: Provider, entry: EncoderEntry, *, row_len: int) -> RowShapes:
+def row_shapes(provider: Provider, entry: EncoderEntry, *, row_len: int) -> RowShapes:
+    """The shapes that suit a provider and the encoder's layout.
+
+    Args:
+        provider: Where the encoder runs.
+        entry: Of the manifest.
+        row_len: Tokens of a shared row.
+    """
     is_packed = entry.layout is Layout.PACKED
     if provider is Provider.CPU:
         return BucketedRows(row_len=row_len) if is_packed else SingleRows()

@@ -119,7 +119,12 @@ class AnswerSpan(TypedDict):
     score: Annotated[
         float, Field(description="Probability of the start times that of the end, over the whole context.")
     ]
-    logits: NotRequired[Annotated[list[float], Field(description="Of the start and of the end.")]]
+    logits: NotRequired[
+        Annotated[
+            list[float],
+            Field(description="Of the start and of the end, less those of its window's first token."),
+        ]
+    ]
 
 
 class SpanAnswer(_Answer):
@@ -135,7 +140,12 @@ class SpanAnswer(_Answer):
             "Of no answer, the sigmoid of the logits by which it wins: at least 0.5."
         ),
     ]
-    logits: NotRequired[Annotated[list[float], Field(description="Of the start and of the end.")]]
+    logits: NotRequired[
+        Annotated[
+            list[float],
+            Field(description="Of the start and of the end, less those of its window's first token."),
+        ]
+    ]
     answers: NotRequired[
         Annotated[
             list[AnswerSpan], Field(description="With top_k: the best spans, also where there is no answer.")

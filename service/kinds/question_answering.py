@@ -114,7 +114,7 @@ def best_spans(
         temperature: Of the scores.
     """
     logits = _above_no_answer(logits, windows)
-    is_context = np.array([side == CONTEXT_SIDE for window in windows for side in _offsets(window).sides])
+    is_context = np.concatenate([_is_context(window) for window in windows])
     probabilities = np.zeros(logits.shape)
     if is_context.any():
         probabilities[is_context] = softmax(logits[is_context].T, temperature=temperature).T
@@ -179,6 +179,17 @@ def _trimmed(context: str, window: TokenizedInput, first: int, last: int) -> tup
     start, end = spans[first][0], spans[last][1]
     text = context[start:end]
     return start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
+
+
+def _is_context(window: TokenizedInput) -> NDArray[np.bool_]:
+    """Which tokens are characters of the context. Shape ``(num_tokens,)``."""
+    offsets = _offsets(window)
+    return np.array(
+        [
+            side == CONTEXT_SIDE and start < end
+            for (start, end), side in zip(offsets.spans, offsets.sides, strict=True)
+        ]
+    )
 
 
 def _offsets(window: TokenizedInput) -> TokenOffsets:
