@@ -3,8 +3,8 @@
     python -m loadtests.served_parity runs/NAME bundles/NAME [--rows 2000]
 
 Every dev row of every task, or the first ``--rows``, goes over HTTP to a real service and through the torch
-model of the run. Labels must be identical unless two labels tie, scores and values must agree within 1e-3.
-Exits 1 if not.
+model of the run. Decisions (labels, entities, answers, orders) must be identical unless two tie, logits and
+values must agree within 1e-3. Exits 1 if not.
 """
 
 import argparse
@@ -15,19 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
-from scipy.special import softmax
 
+from loadtests.served_answers import TOLERANCE, compare_answers
 from loadtests.server import serve
 from training.build import TrainedModel, load_model
 from training.data import encode_examples, load_examples
 from training.evaluation import predict_logits
+from training.kinds.base import Calibration
 from training.progress import build_progress
 
-TOLERANCE = 1e-3
-INPUTS_A_REQUEST = 256
+INPUTS_A_REQUEST = 32
 TORCH_BATCH = 64
 
 
@@ -37,8 +35,8 @@ class TaskParity:
 
     Attributes:
         rows: Compared.
-        differing: Labels that differ although the torch model's two best are more than the tolerance apart.
-        deviation: Largest difference of a score or value.
+        differing: Answers that differ although the torch model's two best are more than the tolerance apart.
+        deviation: Largest difference of a logit or value.
         torch_metrics: Of the torch model's outputs.
         served_metrics: Of the served answers.
     """
@@ -66,52 +64,33 @@ def compare(
 ) -> TaskParity:
     """Send a task's first dev rows, or all, to the service and to the torch model."""
     task, config = trained.tasks[task_name], trained.config.tasks[task_name]
+    calibration = Calibration(**trained.metrics.get("calibration", {}).get(task_name, {}))
     examples = load_examples(task, config.data.dev)
     examples = examples.take(range(min(len(examples), rows or len(examples))))
     encoded = encode_examples(task, examples, trained.tokenizer)
     logits = predict_logits(trained.model, task, encoded, batch_size=TORCH_BATCH, on_batch=on_rows)
-    expected = np.concatenate(logits)
-    if task.kind.labels:
-        expected = softmax(expected, axis=1)
-    served = np.empty_like(expected)
-    for start in range(0, len(examples), INPUTS_A_REQUEST):
-        inputs = [example.input for example in examples.items[start : start + INPUTS_A_REQUEST]]
-        answer = (
-            client.post(f"/v1/tasks/{task_name}/predict", json={"inputs": inputs}).raise_for_status().json()
-        )
-        for row, prediction in enumerate(answer["predictions"], start):
-            served[row] = _numbers(prediction, task.kind.labels)
+    answers: list[dict[str, Any]] = []
+    while len(answers) < len(examples):
+        inputs = [example.input for example in examples.items[len(answers) :][:INPUTS_A_REQUEST]]
+        body = {"inputs": inputs, "return_logits": True}
+        answer = client.post(f"/v1/tasks/{task_name}/predict", json=body).raise_for_status().json()
+        answers += answer["predictions"]
         on_rows(len(inputs))
+    served = compare_answers(task.kind, calibration, examples, encoded, logits, answers)
     return TaskParity(
         task=task_name,
         rows=len(examples),
-        differing=count_differing(expected, served) if task.kind.labels else 0,
-        deviation=float(np.abs(expected - served).max()),
-        torch_metrics=task.kind.measure(expected[:, None], encoded),
-        served_metrics=task.kind.measure(served[:, None], encoded),
+        differing=served.differing,
+        deviation=served.deviation,
+        torch_metrics=task.kind.measure(logits, encoded, calibration),
+        served_metrics=served.metrics,
     )
-
-
-def count_differing(expected: NDArray[np.float32], served: NDArray[np.float32]) -> int:
-    """Rows with another best label, ties of the expected scores left out.
-
-    Args:
-        expected: Shape ``(rows, num_labels)``.
-        served: Same shape.
-    """
-    best_two = np.sort(expected, axis=1)[:, -2:]
-    is_tie = best_two[:, 1] - best_two[:, 0] <= TOLERANCE
-    return int(((expected.argmax(axis=1) != served.argmax(axis=1)) & ~is_tie).sum())
-
-
-def _numbers(prediction: dict[str, Any], labels: Sequence[str] | None) -> list[float]:
-    return [prediction["scores"][label] for label in labels] if labels else [prediction["value"]]
 
 
 def report(parities: Sequence[TaskParity]) -> str:
     """A Markdown table."""
     lines = [
-        "| task | dev rows | labels that differ | largest difference | metric | torch | served |",
+        "| task | dev rows | answers that differ | largest difference | metric | torch | served |",
         "|---|---|---|---|---|---|---|",
     ]
     for each in parities:
