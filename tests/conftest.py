@@ -1,6 +1,8 @@
 """Fixtures shared by all tests: the tiny run and bundle, made once a session."""
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,23 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Pat
     bundle = tmp_path_factory.mktemp("bundles") / "tiny"
     export_bundle(tiny_run, bundle, version="1")
     return bundle
+
+
+@pytest.fixture(scope="session")
+def family_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The graph of ``tests.support.families``' encoder of a family, with every pooling; 24 tokens at most.
+
+    The exporter takes seconds, so each is made once a session.
+    """
+    from export.encoder import export_encoder
+    from tests.support.families import poolings_of, tiny_family
+
+    folder = tmp_path_factory.mktemp("families")
+
+    @cache
+    def build(model_type: str) -> Path:
+        encoder, file = tiny_family(model_type), folder / f"{model_type}.onnx"
+        export_encoder(encoder, file, poolings_of(encoder), 24)
+        return file
+
+    return build

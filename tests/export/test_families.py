@@ -1,6 +1,6 @@
 """Every family's rows answer what transformers' own forward answers, alone and in any company."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from export.encoder import RowEncoder, encoder_inputs, export_encoder
-from export.manifest import Layout, Pooling
+from export.encoder import RowEncoder, encoder_inputs
+from export.manifest import Layout
 from export.masks import layout_of
 from export.packing import PackedRows, pack_rows
 from export.sessions import Graph
-from tests.support.families import CONFIGS, MAX_POSITIONS, VOCAB_SIZE, tiny_family
+from tests.support.families import CONFIGS, MAX_POSITIONS, VOCAB_SIZE, poolings_of, tiny_family
 from training.encoder import EncoderOutput, SharedEncoder
 from training.families import FAMILIES
 from training.pooling import pool
@@ -42,10 +42,6 @@ rooms = st.integers(0, 50)
 @cache
 def encoder_of(family: str) -> SharedEncoder:
     return tiny_family(family)
-
-
-def poolings_of(encoder: SharedEncoder) -> list[Pooling]:
-    return [pooling for pooling in Pooling if pooling is not Pooling.POOLER or encoder.has_pooler]
 
 
 def output_names(encoder: SharedEncoder) -> list[str]:
@@ -124,12 +120,8 @@ def family(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def graph_file(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A family's graph, with every pooling. The exporter takes seconds."""
-    encoder = encoder_of(family)
-    file = tmp_path_factory.mktemp("families") / f"{family}.onnx"
-    export_encoder(encoder, file, poolings_of(encoder), MAX_LENGTH)
-    return file
+def graph_file(family: str, family_graph: Callable[[str], Path]) -> Path:
+    return family_graph(family)
 
 
 @pytest.fixture(scope="module")

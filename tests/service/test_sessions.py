@@ -1,16 +1,17 @@
 """The ONNX Runtime sessions on a real, tiny bundle."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from export.manifest import HeadInput, Pooling, Precision
+from export.manifest import EncoderEntry, HeadInput, Pooling, Precision
 from service.bundle import Bundle, open_bundle
 from service.encoding import PackedEncoder
-from service.packing import BucketedRows, FixedRows, pack
+from service.packing import BucketedRows, FixedRows, SingleRows, pack
 from service.providers import choose_provider, count_cuda_devices
-from service.sessions import OnnxEncoderSession, OnnxHeadSession
+from service.sessions import OnnxEncoderSession, OnnxHeadSession, row_shapes
 from service.settings import Provider
 from service.warmup import measure_cost
 from tests.support.service_fakes import sequence
@@ -85,6 +86,68 @@ def test_the_warm_up_finds_a_cost(bundle: Bundle, session: OnnxEncoderSession) -
     cost = measure_cost(session, bundle.manifest.encoder, row_len=32, max_batch_tokens=128)
     assert cost.batch_s(4, 32) > 0
     assert cost.batch_s(8, 32) >= cost.batch_s(1, 32)
+
+
+@pytest.fixture(scope="module")
+def padded_entry() -> EncoderEntry:
+    """A family that cannot be packed, with layered poolings."""
+    from tests.support.families import entry_of, tiny_family
+
+    return entry_of(tiny_family("deberta-v2"), max_length=24)
+
+
+@pytest.fixture(scope="module")
+def padded_session(padded_entry: EncoderEntry, family_graph: Callable[[str], Path]) -> OnnxEncoderSession:
+    return OnnxEncoderSession(
+        family_graph("deberta-v2"), padded_entry, provider=Provider.CPU, num_threads=1, row_len=32
+    )
+
+
+@pytest.mark.parametrize(
+    "shapes", [SingleRows(), FixedRows(row_lens=(16, 24), row_counts=(1, 4), are_shared=False)]
+)
+def test_an_encoder_that_cannot_be_packed_answers_alike_alone_and_in_company(
+    padded_entry: EncoderEntry, padded_session: OnnxEncoderSession, shapes: SingleRows | FixedRows
+) -> None:
+    assert isinstance(padded_session.row_shapes, SingleRows)
+    generator = np.random.default_rng(0)
+    sequences = [sequence(int(n), first_id=5) for n in generator.integers(1, 25, size=20)]
+    padded_session.row_shapes = shapes
+    encoder = PackedEncoder(padded_session, padded_entry, needs_states=lambda _: True)
+    for each, found in zip(sequences, encoder.encode(sequences), strict=True):
+        (alone,) = encoder.encode([each])
+        for pooling in padded_entry.poolings:
+            np.testing.assert_allclose(found.pooled[pooling], alone.pooled[pooling], atol=1e-4)
+        assert found.states is not None
+        assert alone.states is not None
+        np.testing.assert_allclose(found.states, alone.states, atol=1e-4)
+    padded_session.row_shapes = SingleRows()
+
+
+def test_layered_vectors_are_cut_for_each_sequence(
+    padded_entry: EncoderEntry, padded_session: OnnxEncoderSession
+) -> None:
+    encoder = PackedEncoder(padded_session, padded_entry, needs_states=lambda _: False)
+    for found in encoder.encode([sequence(3), sequence(9, first_id=40), sequence(4)]):
+        layered = found.pooled[Pooling.MEAN_LAYERS]
+        assert layered.shape == (padded_entry.num_layers + 1, padded_entry.hidden_size)
+        assert layered.base is None
+        np.testing.assert_allclose(layered[-1], found.pooled[Pooling.MEAN], atol=1e-5)
+
+
+def test_the_warm_up_finds_a_cost_of_rows_that_are_not_shared(
+    padded_entry: EncoderEntry, padded_session: OnnxEncoderSession
+) -> None:
+    cost = measure_cost(padded_session, padded_entry, row_len=32, max_batch_tokens=128)
+    assert 0 < cost.sequence_s(4) <= cost.backlog_s(128, max_batch_tokens=128, row_len=32)
+
+
+def test_a_device_gets_few_row_lengths_where_each_sequence_has_its_own(padded_entry: EncoderEntry) -> None:
+    longer = padded_entry.model_copy(update={"max_length": 100})
+    shapes = row_shapes(Provider.CUDA, longer, row_len=128)
+    assert shapes == FixedRows(
+        row_lens=(16, 32, 64, 100), row_counts=(1, 2, 4, 8, 16, 32, 64), are_shared=False
+    )
 
 
 @pytest.mark.skipif(count_cuda_devices() > 0, reason="this machine has a CUDA device")

@@ -1,8 +1,9 @@
-"""A tiny random encoder of every family, as transformers configures it."""
+"""A tiny random encoder of every family, as transformers configures it, with its kind of tokenizer."""
 
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AlbertConfig,
     AutoModel,
@@ -25,6 +26,10 @@ from transformers import (
     XLMRobertaXLConfig,
 )
 
+from export.encoder import encoder_inputs
+from export.manifest import EncoderEntry, EncoderGraph, Pooling, Precision
+from export.masks import layout_of
+from tests.support.tiny import SENTENCES
 from training.encoder import SharedEncoder
 
 VOCAB_SIZE, HIDDEN_SIZE, MAX_POSITIONS = 300, 16, 48
@@ -97,7 +102,113 @@ def tiny_family(model_type: str) -> SharedEncoder:
     return SharedEncoder(AutoModel.from_config(config, dtype=torch.float32)).eval()
 
 
+def poolings_of(encoder: SharedEncoder) -> tuple[Pooling, ...]:
+    """Every pooling that the encoder has."""
+    return tuple(pooling for pooling in Pooling if pooling is not Pooling.POOLER or encoder.has_pooler)
+
+
+def entry_of(encoder: SharedEncoder, *, max_length: int) -> EncoderEntry:
+    """What a manifest says of the encoder's graph with every pooling."""
+    return EncoderEntry(
+        model="tiny",
+        model_type=encoder.config.model_type,
+        fingerprint="f" * 64,
+        hidden_size=encoder.hidden_size,
+        num_layers=encoder.num_layers,
+        max_length=max_length,
+        position_offset=encoder.position_offset,
+        pad_token_id=encoder.pad_token_id,
+        inputs=encoder_inputs(encoder),
+        layout=layout_of(encoder.family),
+        poolings=poolings_of(encoder),
+        default_pooling=Pooling.MEAN,
+        graphs={Precision.FP32: EncoderGraph(file="encoder.onnx", tolerance=1e-4)},
+    )
+
+
 def write_family(folder: Path, model_type: str) -> Path:
-    """Weights and configuration as transformers stores them; no tokenizer."""
+    """A folder as transformers stores it: configuration, weights and the family's tokenizer."""
     tiny_family(model_type).backbone.save_pretrained(folder)
+    TOKENIZERS[model_type]().save(str(folder / "tokenizer.json"))
     return folder
+
+
+def word_piece() -> Tokenizer:
+    """BERT's: lower case, no accents; ``[CLS] a [SEP] b [SEP]``, the second text of type 1."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(SENTENCES.split("\n"), trainer)
+    return _with_bert_template(tokenizer)
+
+
+def byte_level_bpe() -> Tokenizer:
+    """RoBERTa's: bytes, case kept; ``<s> a </s></s> b </s>``, all of type 0."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(SENTENCES.split("\n"), trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(
+        ("</s>", tokenizer.token_to_id("</s>")), ("<s>", tokenizer.token_to_id("<s>")), add_prefix_space=False
+    )
+    return tokenizer
+
+
+def multilingual_unigram() -> Tokenizer:
+    """XLM-R's: SentencePiece with spaces as characters, case kept; RoBERTa's way with pairs."""
+    tokenizer = _unigram(["<s>", "<pad>", "</s>", "<unk>"], unknown="<unk>")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("<s>", "</s>")],
+    )
+    return tokenizer
+
+
+def lowercase_unigram() -> Tokenizer:
+    """ALBERT's and DeBERTa's: SentencePiece, BERT's way with pairs."""
+    tokenizer = _unigram(["[PAD]", "[UNK]", "[CLS]", "[SEP]"], unknown="[UNK]")
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    )
+    return _with_bert_template(tokenizer)
+
+
+TOKENIZERS = {
+    "albert": lowercase_unigram,
+    "bert": word_piece,
+    "deberta-v2": lowercase_unigram,
+    "distilbert": word_piece,
+    "electra": word_piece,
+    "modernbert": word_piece,
+    "roberta": byte_level_bpe,
+    "xlm-roberta": multilingual_unigram,
+}
+"""By ``model_type``."""
+
+
+def _unigram(special: list[str], *, unknown: str) -> Tokenizer:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=120, special_tokens=special, unk_token=unknown, show_progress=False
+    )
+    tokenizer.train_from_iterator(SENTENCES.split("\n"), trainer)
+    return tokenizer
+
+
+def _with_bert_template(tokenizer: Tokenizer) -> Tokenizer:
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    return tokenizer
