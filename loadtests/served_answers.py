@@ -174,7 +174,7 @@ def _compare_spans(
     for passage, rows, answer in zip(passages, logits, answers, strict=True):
         span = find_best_span(
             passage.above_no_answer(rows),
-            [window.offsets for window in passage.windows],
+            passage.windows,
             max_answer_tokens=kind.max_answer_tokens,
         )
         has_none = threshold is not None and span.margin <= threshold

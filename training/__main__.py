@@ -1,19 +1,19 @@
 """Command line.
 
 python -m training fit CONFIG --output RUN      train, then evaluate on dev
-python -m training evaluate RUN                 dev metrics again
+python -m training evaluate RUN                 dev metrics again; --data TASK=FILE for other files
 python -m training compare RUN                  each task's own run beside the joint one
 """
 
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from training.build import EVALUATION_BATCH_SIZE, build_run, load_model, load_saved_config
+from training.build import EVALUATION_BATCH_SIZE, TrainedModel, build_run, load_model, load_saved_config
 from training.checkpoint import (
     COMPARISON_FILE,
     CONFIG_FILE,
@@ -26,9 +26,12 @@ from training.checkpoint import (
 from training.comparison import comparison_table, single_task_config, transfers
 from training.config import Config
 from training.config_file import dump_config, load_config
+from training.config_tasks import Source
 from training.data import encode_examples, load_examples
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.evaluation import Metrics, as_sections, predict_logits, report_on_dev
+from training.examples import EncodedExamples
+from training.kinds.base import Calibration, Logits
 from training.progress import RunObserver, build_progress, metrics_table, say
 
 
@@ -67,16 +70,57 @@ def evaluate_run(path: Path, *, console: Console) -> Metrics:
     """Evaluate a checkpoint (a run's best one) on dev, calibrate it there, and write both beside it."""
     checkpoint = resolve_checkpoint(path)
     trained = load_model(checkpoint)
+    sources = {name: task.data.dev for name, task in trained.config.tasks.items()}
+    reports = {
+        name: report_on_dev(trained.tasks[name].kind, logits, examples)
+        for name, (logits, examples) in _predict(trained, sources, console, "evaluating on dev").items()
+    }
+    sections = as_sections(reports)
+    write_metrics(checkpoint, {**read_metrics(checkpoint), **sections})
+    metrics: Metrics = sections["dev"]
+    console.print(metrics_table(f"{trained.config.name} on dev", metrics))
+    return metrics
+
+
+def evaluate_on(path: Path, sources: Mapping[str, str], *, console: Console) -> Metrics:
+    """Measure a run's tasks on other files, as calibrated on dev. Nothing is kept: dev is what is reported.
+
+    Args:
+        path: A run or checkpoint.
+        sources: Task → data file.
+        console: Where to show.
+
+    Raises:
+        ConfigError: If the run has no such task.
+    """
+    trained = load_model(path)
+    if unknown := sorted(sources.keys() - trained.tasks.keys()):
+        raise ConfigError(
+            trained.config.name, [f"no task {', '.join(unknown)}; the run has {', '.join(trained.tasks)}"]
+        )
+    fitted = trained.metrics.get("calibration", {})
+    metrics = {
+        name: trained.tasks[name].kind.measure(logits, examples, Calibration(**fitted.get(name, {})))
+        for name, (logits, examples) in _predict(trained, sources, console, "evaluating").items()
+    }
+    console.print(metrics_table(", ".join(sources.values()), metrics))
+    return metrics
+
+
+def _predict(
+    trained: TrainedModel, sources: Mapping[str, Source], console: Console, title: str
+) -> dict[str, tuple[Logits, EncodedExamples]]:
+    """Logits of tasks on one source each, with the examples."""
     data = {
-        name: encode_examples(task, load_examples(task, source), trained.tokenizer)
-        for name, task in trained.tasks.items()
-        for source in [trained.config.tasks[name].data.dev]
+        name: encode_examples(
+            trained.tasks[name], load_examples(trained.tasks[name], source), trained.tokenizer
+        )
+        for name, source in sources.items()
     }
     with build_progress(console) as progress:
-        bar = progress.add_task("evaluating on dev", total=sum(map(len, data.values())), note="")
-        reports = {
-            name: report_on_dev(
-                trained.tasks[name].kind,
+        bar = progress.add_task(title, total=sum(map(len, data.values())), note="")
+        return {
+            name: (
                 predict_logits(
                     trained.model,
                     trained.tasks[name],
@@ -88,11 +132,6 @@ def evaluate_run(path: Path, *, console: Console) -> Metrics:
             )
             for name, examples in data.items()
         }
-    sections = as_sections(reports)
-    write_metrics(checkpoint, {**read_metrics(checkpoint), **sections})
-    metrics: Metrics = sections["dev"]
-    console.print(metrics_table(f"{trained.config.name} on dev", metrics))
-    return metrics
 
 
 def compare_run(path: Path, only: Sequence[str] | None, *, console: Console) -> None:
@@ -147,6 +186,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fit_parser.add_argument("--resume", action="store_true", help="continue an interrupted run exactly")
     evaluate_parser = commands.add_parser("evaluate", help="dev metrics of a run or checkpoint")
     evaluate_parser.add_argument("run", type=Path)
+    evaluate_parser.add_argument(
+        "--data",
+        action="append",
+        metavar="TASK=FILE",
+        type=_task_and_file,
+        help="another file than dev; not kept",
+    )
     compare_parser = commands.add_parser("compare", help="train each task alone and compare; resumable")
     compare_parser.add_argument("run", type=Path, help="a finished run")
     compare_parser.add_argument("--tasks", nargs="+", metavar="TASK", help="only these; all by default")
@@ -157,7 +203,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "fit":
             fit(options.config, options.output, resume=options.resume, console=console)
         elif options.command == "evaluate":
-            evaluate_run(options.run, console=console)
+            if options.data:
+                evaluate_on(options.run, dict(options.data), console=console)
+            else:
+                evaluate_run(options.run, console=console)
         else:
             compare_run(options.run, options.tasks, console=console)
     except TrainingError as error:
@@ -167,6 +216,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nStopped. The last checkpoint is kept; --resume continues from it.", file=sys.stderr)
         return 130
     return 0
+
+
+def _task_and_file(given: str) -> tuple[str, str]:
+    task, separator, file = given.partition("=")
+    if not (task and separator and Path(file).is_file()):
+        raise argparse.ArgumentTypeError(f"expected TASK=FILE with a file that exists, found {given!r}")
+    return task, file
 
 
 if __name__ == "__main__":

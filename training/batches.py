@@ -163,7 +163,8 @@ class ExampleStream:
     @property
     def num_drawn(self) -> int:
         """Batches given so far. Every epoch has as many."""
-        return self._epoch * len(self._batches) + self._position
+        drawn: int = self._epoch * len(self._batches) + self._position
+        return drawn
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands."""

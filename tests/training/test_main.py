@@ -139,6 +139,22 @@ def test_evaluate_writes_dev_metrics_and_is_quiet_away_from_a_terminal(copied_ru
 
 
 @pytest.mark.integration
+def test_another_file_is_measured_and_nothing_of_it_is_kept(
+    copied_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = load_model(copied_run)
+    dev = checkpoint.config.tasks["stars"].data.dev
+    before = read_metrics(checkpoint.checkpoint)
+    assert main(["evaluate", str(copied_run), "--data", f"stars={dev}"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{before['dev']['stars']['pearson']:.4f}" in shown
+    assert "sentiment" not in shown
+    assert read_metrics(checkpoint.checkpoint) == before
+    assert "no task moods" in error_of(["evaluate", str(copied_run), "--data", f"moods={dev}"], capsys)
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(copied_run), "--data", "stars=missing.jsonl"])
+
+
 def test_comparing_gives_each_task_as_many_batches_alone_as_it_had_jointly(
     small_config: SmallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
