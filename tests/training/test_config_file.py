@@ -91,7 +91,7 @@ selection: {{score: [moood.accuracy, mood.acuracy]}}
         "tasks.close.combine: only a bi_encoder combines two vectors; leave it out, or set pair: bi_encoder",
         "tasks.close.range: expected [low, high] with low < high, found [5, 0]",
         "tasks.same.kind: found 'pair_clasification'; did you mean 'pair_classification'? "
-        "known: classification, regression, pair_classification, pair_regression",
+        "known: classification, multi_label, regression, pair_classification, pair_regression, ranking, tagging, question_answering, multiple_choice",
         "tasks.stars.data: Field required",
         "tasks.stars.head.hidden: unknown key; known: type, dropout",
         "training.learning_rate: Input should be less than or equal to 1, found 30",

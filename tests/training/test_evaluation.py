@@ -58,4 +58,21 @@ def test_every_task_is_measured_and_every_example_counted(trained: TrainedModel)
 def test_metrics_of_a_run_are_those_of_its_best_checkpoint_on_dev(trained: TrainedModel) -> None:
     data = {name: dev_of(trained, name) for name in trained.tasks}
     again = evaluate(trained.model, trained.tasks, data, batch_size=64)
-    assert trained.metrics["dev"] == {name: pytest.approx(values, abs=1e-6) for name, values in again.items()}
+    for name, values in again.items():
+        found = trained.metrics["dev"][name]
+        assert {metric: found[metric] for metric in values} == pytest.approx(values, abs=1e-6)
+        assert next(iter(found)) == next(iter(values)), "the primary metric comes first"
+
+
+def test_a_task_with_probabilities_has_a_temperature_and_its_calibration_errors(
+    trained: TrainedModel,
+) -> None:
+    for name, task in trained.tasks.items():
+        is_value = task.kind.name.endswith("regression")
+        assert ({"ece", "ece_calibrated"} <= set(trained.metrics["dev"][name])) is not is_value
+        assert (name in trained.metrics["calibration"]) is not is_value
+    assert set(trained.metrics["calibration"]["sentiment"]) == {
+        "temperature",
+        "thresholds",
+        "no_answer_threshold",
+    }

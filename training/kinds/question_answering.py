@@ -232,7 +232,7 @@ class QuestionAnswering(Kind):
         return [
             find_best_span(
                 passage.above_no_answer(tokens),
-                [window.offsets for window in passage.windows],
+                passage.windows,
                 max_answer_tokens=self.max_answer_tokens,
                 temperature=temperature,
             )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from training.kinds.windows import OUTSIDE
+from training.kinds.windows import OUTSIDE, Window
 
 NO_SPAN = -1e9
 """Below every sum of logits, and finite: thresholds between margins are written as JSON."""
@@ -34,7 +34,7 @@ class BestSpan:
 
 def find_best_span(
     logits: Sequence[NDArray[np.float32]],
-    offsets: Sequence[NDArray[np.int64]],
+    windows: Sequence[Window],
     *,
     max_answer_tokens: int,
     temperature: float = 1.0,
@@ -43,17 +43,17 @@ def find_best_span(
 
     Args:
         logits: Of start and end less those of the first token, for each window. Shape ``(num_tokens, 2)``.
-        offsets: As ``Window.offsets``, for each window.
+        windows: As many.
         max_answer_tokens: Of a span.
         temperature: Divides the logits of the probability.
     """
     best = max(
-        (_best_of(window, places, max_answer_tokens) for window, places in zip(logits, offsets, strict=True)),
+        (_best_of(own, window, max_answer_tokens) for own, window in zip(logits, windows, strict=True)),
         key=lambda found: found[0],
     )
     if best[0] == NO_SPAN:
         return BestSpan(start=0, end=0, margin=NO_SPAN, probability=0.0)
-    in_context = np.concatenate(offsets)[:, 0] != OUTSIDE
+    in_context = np.concatenate([window.offsets[:, 0] for window in windows]) != OUTSIDE
     every = np.concatenate(logits)[in_context].astype(np.float64)
     peaks = np.array([best[3], best[4]])
     return BestSpan(
@@ -65,14 +65,21 @@ def find_best_span(
 
 
 def _best_of(
-    logits: NDArray[np.float32], offsets: NDArray[np.int64], max_answer_tokens: int
+    logits: NDArray[np.float32], window: Window, max_answer_tokens: int
 ) -> tuple[float, int, int, float, float]:
-    """Sum of logits, character start and end, start and end logit of a window's best span."""
+    """Margin, character start and end, start and end logit of a window's best span.
+
+    A span of nothing but spaces (tokens of SentencePiece may be) is none.
+    """
+    offsets = window.offsets
     in_context = offsets[:, 0] != OUTSIDE
+    seen = np.cumsum([0, *(in_context & ~window.is_blank)])
     starts, ends = np.where(in_context[:, None], logits, NO_SPAN).T.astype(np.float64)
     found = (NO_SPAN, 0, 0, NO_SPAN, NO_SPAN)
     for length in range(min(max_answer_tokens, len(logits))):
-        sums = starts[: len(starts) - length] + ends[length:]
+        count = len(starts) - length
+        is_visible = seen[length + 1 :] > seen[:count]
+        sums = np.where(is_visible, starts[:count] + ends[length:], NO_SPAN)
         first = int(sums.argmax())
         if sums[first] > found[0]:
             last = first + length

@@ -165,11 +165,9 @@ def first_tokens(words: Sequence[str], encoding: Encoding) -> NDArray[np.int64]:
     text = " ".join(words)
     ends = np.cumsum([len(word) + 1 for word in words])
     found = np.full(len(words), NO_TOKEN)
-    for token, ((start, end), is_special) in enumerate(
-        zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
-    ):
+    for token, ((start, end), side) in enumerate(zip(encoding.offsets, encoding.sequence_ids, strict=True)):
         start += len(text[start:end]) - len(text[start:end].lstrip())
-        if is_special or start >= end:
+        if side is None or start >= end:
             continue
         word = int(np.searchsorted(ends, start, side="right"))
         if found[word] == NO_TOKEN:

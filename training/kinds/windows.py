@@ -21,10 +21,12 @@ class Window:
         sequence: The encoder's input.
         offsets: Where in the context each token begins and ends, in characters; ``OUTSIDE`` twice for
             tokens of the question and special tokens. Shape ``(num_tokens, 2)``.
+        is_blank: Whether each token is nothing but spaces of the context. Shape ``(num_tokens,)``.
     """
 
     sequence: TokenSequence
     offsets: NDArray[np.int64]
+    is_blank: NDArray[np.bool_]
 
     def tokens_of(self, start: int, end: int) -> tuple[int, int] | None:
         """First and last token of the context's characters from ``start`` to ``end``, if all are in here."""
@@ -69,11 +71,17 @@ class WindowEncoder:
                 f"(max_length {self._max_length}, stride {self._stride})"
             )
         encoding = self._tokenizer.encode(question, context)
-        return [_window(each) for each in (encoding, *encoding.overflowing)]
+        return [_window(each, context) for each in (encoding, *encoding.overflowing)]
 
 
-def _window(encoding: Encoding) -> Window:
+def _window(encoding: Encoding, context: str) -> Window:
     offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
     in_context = np.array([number == 1 for number in encoding.sequence_ids], dtype=bool)
     offsets[~in_context | (offsets[:, 0] >= offsets[:, 1])] = OUTSIDE
-    return Window(sequence=TokenSequence.of(encoding), offsets=offsets)
+    return Window(
+        sequence=TokenSequence.of(encoding),
+        offsets=offsets,
+        is_blank=np.array(
+            [start != OUTSIDE and context[start:end].isspace() for start, end in offsets], dtype=bool
+        ),
+    )
