@@ -71,7 +71,10 @@ def test_a_heads_weights_are_in_no_other_heads_file(tiny_bundle: Path) -> None:
 
 
 def test_architectures_are_described_for_people(trained: TrainedModel) -> None:
-    found = {name: describe_head(config) for name, config in trained.config.tasks.items()}
+    found = {
+        name: describe_head(config, trained.tasks[name].kind, default_pooling="mean")
+        for name, config in trained.config.tasks.items()
+    }
     assert found["sentiment"] == "linear"
     assert found["topic"] == "mlp [16]"
     assert found["duplicate"] == "full + mlp [16]"

@@ -63,7 +63,7 @@ def test_golden_examples_are_dev_rows_of_every_task_over_all_lengths(
         ),
         (
             lambda rows: rows[0].update(logits=[1.0]),
-            "golden example 1 of task 'sentiment': expected text, and 3 log",
+            "golden example 1 of task 'sentiment': 1 rows of 3 logits belong to this input, found 1 of 1",
         ),
         (lambda rows: rows[-1]["input"].pop("text_pair"), "of task 'overlap': expected text and text_pair"),
         (lambda rows: rows.pop(0) and rows.clear(), r"golden\.jsonl"),
