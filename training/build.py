@@ -13,10 +13,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from training.balancing import build_scalarizer
 from training.batches import ExampleStream
-from training.build_data import batch_sizes, build_data, build_tasks, sampling_sizes
+from training.build_data import RunData, batch_sizes, build_data, build_tasks, sampling_sizes
 from training.build_heads import build_heads
+from training.build_optimization import (
+    Shape,
+    build_average,
+    build_gradient_step,
+    build_sampler,
+    build_weighing,
+    steps_of_a_pass,
+)
+from training.chance import loss_of_a_guess
 from training.checkpoint import (
     CONFIG_FILE,
     ENCODER_FOLDER,
@@ -38,9 +46,11 @@ from training.encoder import (
     load_tokenizer_json,
 )
 from training.errors import CheckpointError, ConfigError, WeightsError
+from training.gradients import GradientStep
 from training.model import MultitaskModel
 from training.optimization import build_optimizer, build_schedule
-from training.samplers import EveryTaskSampler, Sampler, build_sampler
+from training.schedules.averaged_model import AveragedModel
+from training.schedules.thawing import Thawing
 from training.selection import EarlyStopping
 from training.tasks import Task
 from training.tokenization import build_tokenizer
@@ -180,8 +190,8 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         attention_dropout=config.encoder.attention_dropout,
     )
     model = build_model(config, encoder)
-    read = [pooling for pooling in model.poolings.values() if pooling is not None]
-    faults = encoder_faults(encoder, max_length=config.encoder.max_length, poolings=read)
+    poolings = [config.encoder.pooling, *(each for each in model.poolings.values() if each is not None)]
+    faults = encoder_faults(encoder, max_length=config.encoder.max_length, poolings=poolings)
     if faults:
         raise ConfigError(config.name, faults)
     accelerator = Accelerator(
@@ -192,18 +202,24 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         raise ConfigError(
             config.name, [f"started as {accelerator.num_processes} processes; only one is supported"]
         )
-    settings = _loop_settings(config, sampling_sizes(config, data.train))
+    model.to(accelerator.device)
+    sizes = sampling_sizes(config, data.train)
+    settings = _loop_settings(config, sizes)
+    shape = Shape(sizes=sizes, steps=settings.steps, seed=config.seed)
     optimizer = build_optimizer(
         model,
         learning_rate=config.training.learning_rate,
         encoder_learning_rate=config.training.encoder_learning_rate,
         weight_decay=config.training.weight_decay,
+        layer_decay=config.training.layer_decay,
+        head_factors={name: task.learning_rate_factor for name, task in config.tasks.items()},
     )
     schedule = build_schedule(
         optimizer, name=config.training.schedule, steps=settings.steps, warmup=config.training.warmup
     )
+    average = build_average(config.training.averaging)
     trainer = Trainer(
-        model=model.to(accelerator.device),
+        model=model,
         tasks=data.tasks,
         train=data.train,
         selection=data.selection,
@@ -211,29 +227,46 @@ def build_run(config: Config, folder: RunFolder) -> Run:
             name: ExampleStream(name, data.train[name].lengths, batch_size=batch_size, seed=config.seed)
             for name, batch_size in batch_sizes(config).items()
         },
-        sampler=_build_sampler(config, sampling_sizes(config, data.train)),
-        scalarizer=build_scalarizer([task.weight for task in data.tasks.values()]).to(accelerator.device),
+        sampler=build_sampler(config.training, shape),
+        gradients=_build_gradients(config, data, model, shape, accelerator),
         optimizer=accelerator.prepare_optimizer(optimizer),
         schedule=schedule,
         accelerator=accelerator,
         stopping=EarlyStopping(config.selection.patience),
         settings=settings,
+        averaged=AveragedModel(model, average) if average is not None else None,
+        thawing=_build_thawing(config, model),
     )
     return Run(trainer=trainer, config=config, tokenizer=tokenizer, folder=folder, notes=data.notes)
 
 
-def _build_sampler(config: Config, sizes: Mapping[str, int]) -> Sampler:
-    if config.training.batches == "metabatch":
-        return EveryTaskSampler(list(sizes))
-    sampling = config.training.sampling
-    return build_sampler(sampling.name, sizes, temperature=sampling.T, seed=config.seed)
+def _build_gradients(
+    config: Config, data: RunData, model: MultitaskModel, shape: Shape, accelerator: Accelerator
+) -> GradientStep:
+    weighing = build_weighing(
+        config.training,
+        shape,
+        weights={name: task.weight for name, task in data.tasks.items()},
+        chances={
+            name: loss_of_a_guess(task.kind, data.train[name], pad_token_id=model.encoder.pad_token_id)
+            for name, task in data.tasks.items()
+        },
+    )
+    return build_gradient_step(
+        config.training, model, weighing=weighing, accelerator=accelerator, seed=config.seed
+    )
+
+
+def _build_thawing(config: Config, model: MultitaskModel) -> Thawing | None:
+    every = config.training.unfreeze_every
+    if every is None:
+        return None
+    return Thawing(model.encoder.backbone.named_parameters(), every=every)
 
 
 def _loop_settings(config: Config, sizes: Mapping[str, int]) -> LoopSettings:
     training = config.training
-    batches_a_step = training.gradient_accumulation * (len(sizes) if training.batches == "metabatch" else 1)
-    examples_a_run = training.epochs * sum(sizes.values())
-    steps = training.steps or max(1, round(examples_a_run / (training.batch_size * batches_a_step)))
+    steps = training.steps or max(1, round(training.epochs * steps_of_a_pass(training, sizes)))
     return LoopSettings(
         steps=steps,
         gradient_accumulation=training.gradient_accumulation,

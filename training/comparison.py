@@ -8,10 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from training.config import Config
+from training.config_optimization import (
+    BatchesConfig,
+    ConstantBalancingConfig,
+    PlainAggregationConfig,
+    PlainSamplingConfig,
+)
 from training.evaluation import Metrics
 
 MARGIN = 0.015
 """Difference of a primary metric from which a transfer is called one: 1.5 points."""
+
+ALONE: Mapping[str, object] = {
+    "batches": BatchesConfig(),
+    "sampling": PlainSamplingConfig(),
+    "balancing": ConstantBalancingConfig(),
+    "loss_scale": "none",
+    "aggregation": PlainAggregationConfig(),
+    "hold": None,
+}
+"""Settings that say how tasks share a run, as they are for one task by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +72,7 @@ def single_task_config(config: Config, task: str, *, steps: int) -> Config:
         update={
             "name": f"{config.name}_{task}",
             "tasks": {task: config.tasks[task]},
-            "training": config.training.model_copy(update={"steps": steps, "evaluate_every": None}),
+            "training": config.training.model_copy(update={**ALONE, "steps": steps, "evaluate_every": None}),
             "selection": config.selection.model_copy(update={"score": None}),
         }
     )

@@ -10,6 +10,19 @@ from pydantic import BaseModel, Field
 
 from training.config_heads import HEADS, EncoderPooling
 from training.config_losses import LOSSES
+from training.config_optimization import (
+    OPTIMIZATION,
+    AggregationConfig,
+    AveragingConfig,
+    BalancingConfig,
+    BatchesConfig,
+    BatchModeConfig,
+    ConstantBalancingConfig,
+    HoldConfig,
+    PlainAggregationConfig,
+    PlainSamplingConfig,
+    SamplingConfig,
+)
 from training.config_section import Section
 from training.config_tasks import TASKS, DataConfig, TaskConfig
 from training.metrics import metric_names
@@ -31,14 +44,6 @@ class EncoderConfig(Section):
     """Of the attention weights; likewise. On a CPU, 0 saves a tenth of a step or more."""
 
 
-class SamplingConfig(Section):
-    """Which task the next batch comes from."""
-
-    name: Literal["proportional", "uniform", "temperature", "round_robin"] = "proportional"
-    T: float = Field(default=2.0, ge=1)
-    """Temperature: p_i ∝ N_i^(1/T); 1 is proportional, large is uniform."""
-
-
 class TrainingConfig(Section):
     """The loop. ``epochs`` counts passes over the examples of all tasks together; ``steps`` overrides it."""
 
@@ -46,10 +51,20 @@ class TrainingConfig(Section):
     steps: int | None = Field(default=None, gt=0)
     """Optimizer steps."""
     batch_size: int = Field(default=32, gt=0)
-    batches: Literal["one_task", "metabatch"] = "one_task"
-    """One task a batch, or one batch of every task and the weighted sum of their losses."""
-    sampling: SamplingConfig = SamplingConfig()
+    batches: BatchModeConfig = BatchesConfig()
+    """One task a batch, one batch of every task, or both in cycles or phases."""
+    sampling: SamplingConfig = PlainSamplingConfig()
+    """Which task the next batch comes from."""
     gradient_accumulation: int = Field(default=1, gt=0)
+    """Backward passes a step; with an aggregation, the tasks' gradients among them are combined."""
+    balancing: BalancingConfig = ConstantBalancingConfig()
+    """How losses are weighed, beyond the tasks' own weights."""
+    loss_scale: Literal["none", "initial", "chance"] = "none"
+    """What a loss is divided by first: its first values, or the loss of a guess."""
+    aggregation: AggregationConfig = PlainAggregationConfig()
+    """How the tasks' gradients of the shared parameters become one."""
+    hold: HoldConfig | None = None
+    """Tasks that step only now and then."""
     learning_rate: Rate = 1e-3
     """Of the heads."""
     encoder_learning_rate: Rate = 5e-5
@@ -57,6 +72,14 @@ class TrainingConfig(Section):
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup: float = Field(default=0.1, ge=0, lt=1)
     """Fraction of the steps."""
+    layer_decay: float | None = Field(default=None, gt=0, le=1)
+    """Factor of the encoder's learning rate from a layer to the one below it."""
+    unfreeze_every: int | None = Field(default=None, gt=0)
+    """Steps after which one encoder layer more trains, from the top; all train at once by default."""
+    averaging: AveragingConfig | None = None
+    """An average of the weights is evaluated and saved instead of the last ones."""
+    conflict_probe: bool = False
+    """Whether each evaluation measures the cosines between the tasks' gradients on the same batches."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     evaluate_every: int | None = Field(default=None, gt=0)
@@ -94,11 +117,10 @@ class Config(Section):
         return self.selection.score or tuple(f"{name}.{metric}" for name, metric in primary.items())
 
 
-UNION_MEMBERS: Mapping[str, type[BaseModel]] = {**TASKS, **HEADS, **LOSSES}
+UNION_MEMBERS: Mapping[str, type[BaseModel]] = {**TASKS, **HEADS, **LOSSES, **OPTIMIZATION}
 SECTIONS: Mapping[str, type[BaseModel]] = {
     "data": DataConfig,
     "encoder": EncoderConfig,
-    "sampling": SamplingConfig,
     "selection": SelectionConfig,
     "training": TrainingConfig,
 }

@@ -10,6 +10,7 @@ from torch import nn
 
 from training.config import SECTIONS, UNION_MEMBERS, Config
 from training.config_head_faults import head_faults
+from training.config_optimization_faults import optimization_faults
 from training.config_task_faults import VARIABLE, data_faults, kind_faults, stride_faults
 from training.metrics import metric_names
 
@@ -30,6 +31,7 @@ def between_fields(raw: Mapping[str, Any]) -> Iterator[str]:
             faults = (*head_faults(task), *kind_faults(task), *data_faults(task))
             yield from (f"tasks.{name}.{fault}" for fault in faults)
             yield from (f"tasks.{name}.{fault}" for fault in stride_faults(task, raw.get("encoder")))
+    yield from (f"training.{fault}" for fault in optimization_faults(raw))
     selection = raw.get("selection")
     score = selection.get("score") if isinstance(selection, dict) else None
     for entry in score if isinstance(score, list) else []:
@@ -85,7 +87,7 @@ def _locate(loc: Sequence[str | int]) -> tuple[list[str], type[BaseModel]]:
     model: type[BaseModel] = Config
     for number, part in enumerate(loc):
         is_task_name = number == 1 and loc[0] == "tasks"
-        if part in UNION_MEMBERS and not is_task_name:
+        if part in UNION_MEMBERS and part not in model.model_fields and not is_task_name:
             model = UNION_MEMBERS[str(part)]
             continue
         place.append(str(part))

@@ -1,37 +1,72 @@
 """AdamW with its parameter groups, and the learning-rate schedule."""
 
+from collections.abc import Mapping
+
+from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 
 from training.model import MultitaskModel
+from training.schedules.depth import count_layers, depth_of, layerwise_factor
 
 
 def build_optimizer(
-    model: MultitaskModel, *, learning_rate: float, encoder_learning_rate: float, weight_decay: float
+    model: MultitaskModel,
+    *,
+    learning_rate: float,
+    encoder_learning_rate: float,
+    weight_decay: float,
+    layer_decay: float | None = None,
+    head_factors: Mapping[str, float] | None = None,
 ) -> AdamW:
     """AdamW over the trainable parameters: encoder and heads at their own rates.
 
-    Vectors (biases, LayerNorm's scales) are not decayed, matrices are.
+    Vectors (biases, LayerNorm's scales) are not decayed, matrices are. Every group says in ``part`` whether
+    it is the encoder's or the heads'.
 
     Args:
         model: Frozen parameters are left out.
         learning_rate: Of the heads.
-        encoder_learning_rate: Of the encoder.
+        encoder_learning_rate: Of the encoder, or of its last layer.
         weight_decay: Of matrices.
+        layer_decay: Factor of the rate from a layer to the one below it.
+        head_factors: Of the heads' rates, by task.
     """
-    rates = ((model.encoder, encoder_learning_rate), (model.heads, learning_rate))
+    encoder = _encoder_by_factor(model, layer_decay or 1.0)
+    heads = _heads_by_factor(model, head_factors or {})
+    parts = [
+        *(("encoder", encoder_learning_rate * factor, chosen) for factor, chosen in encoder.items()),
+        *(("heads", learning_rate * factor, chosen) for factor, chosen in heads.items()),
+    ]
     groups = []
-    for module, rate in rates:
-        trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for part, rate, parameters in parts:
+        trainable = [parameter for parameter in parameters if parameter.requires_grad]
         for decay, chosen in (
             (weight_decay, [parameter for parameter in trainable if parameter.ndim > 1]),
             (0.0, [parameter for parameter in trainable if parameter.ndim <= 1]),
         ):
             if chosen:
-                groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
+                groups.append({"params": chosen, "lr": rate, "weight_decay": decay, "part": part})
     # One pass over memory instead of a dozen: MiniLM's step on two cores takes 0.03 s instead of 0.22 s.
     return AdamW(groups, fused=True)
+
+
+def _encoder_by_factor(model: MultitaskModel, decay: float) -> dict[float, list[nn.Parameter]]:
+    named = list(model.encoder.backbone.named_parameters())
+    layers = count_layers(name for name, _ in named)
+    found: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in named:
+        factor = layerwise_factor(depth_of(name, layers), layers, decay=decay)
+        found.setdefault(factor, []).append(parameter)
+    return found
+
+
+def _heads_by_factor(model: MultitaskModel, factors: Mapping[str, float]) -> dict[float, list[nn.Parameter]]:
+    found: dict[float, list[nn.Parameter]] = {}
+    for name, head in model.heads.items():
+        found.setdefault(factors.get(name, 1.0), []).extend(head.parameters())
+    return found
 
 
 def build_schedule(optimizer: Optimizer, *, name: str, steps: int, warmup: float) -> LRScheduler:

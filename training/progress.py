@@ -18,6 +18,7 @@ from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from training.evaluation import Metrics
+from training.gradients import StepReport
 from training.trainer import Evaluation
 
 SMOOTHING = 0.95
@@ -51,12 +52,16 @@ class RunObserver:
         self._progress.stop()
         self._writer.close()
 
-    def on_step(self, step: int, losses: Mapping[str, float], rates: Mapping[str, float]) -> None:
-        """Move the bar and log losses and rates."""
-        for name, loss in losses.items():
+    def on_step(self, step: int, report: StepReport, rates: Mapping[str, float]) -> None:
+        """Move the bar and log losses, effective weights, gradient cosines and rates."""
+        for name, loss in report.losses.items():
             past = self._losses.get(name, loss)
             self._losses[name] = SMOOTHING * past + (1 - SMOOTHING) * loss
             self._writer.add_scalar(f"loss/{name}", loss, step)
+        for name, weight in report.weights.items():
+            self._writer.add_scalar(f"weight/{name}", weight, step)
+        for (first, second), cosine in report.cosines.items():
+            self._writer.add_scalar(f"gradient_cosine/{first}_{second}", cosine, step)
         for group, rate in rates.items():
             self._writer.add_scalar(f"learning_rate/{group}", rate, step)
         self._progress.update(self._bar, completed=step, note=self._loss_note())

@@ -1,22 +1,25 @@
 """The training loop, top to bottom."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchjd.scalarization import Scalarizer
 
 from training.batches import ExampleStream, LabelledBatch, collate
 from training.evaluation import Metrics, evaluate
 from training.examples import EncodedExamples
+from training.gradients import BatchLoss, GradientStep, StepReport
 from training.model import MultitaskModel
 from training.samplers import Sampler
+from training.schedules.averaged_model import AveragedModel
+from training.schedules.listening import Listener
+from training.schedules.thawing import Thawing
 from training.selection import EarlyStopping, joint_score
 from training.state import RandomState, Stateful, load_state, save_state
 from training.tasks import Task
@@ -56,12 +59,12 @@ class Evaluation:
 class Observer(Protocol):
     """Watches a run: a progress bar, TensorBoard, a test."""
 
-    def on_step(self, step: int, losses: Mapping[str, float], rates: Mapping[str, float]) -> None:
+    def on_step(self, step: int, report: StepReport, rates: Mapping[str, float]) -> None:
         """After an optimizer step.
 
         Args:
             step: Steps done.
-            losses: Of the tasks that the step drew, unweighted.
+            report: Losses, weights and cosines of the step's tasks.
             rates: Learning rates by ``encoder`` and ``heads``.
         """
         ...
@@ -84,17 +87,19 @@ class Trainer:
 
     Args:
         model: On the accelerator's device.
-        tasks: By name, in the order of the scalarizer's losses.
+        tasks: By name, in the order of the file.
         train: Examples of each task.
         selection: Examples that choose the best checkpoint.
         streams: Batches of each task's train examples.
         sampler: Draws the tasks of a step.
-        scalarizer: Losses of all tasks → one loss.
+        gradients: Losses of the tasks → gradient of the step.
         optimizer: As prepared by the accelerator.
         schedule: Stepped once an optimizer step.
         accelerator: Of Hugging Face accelerate.
         stopping: Remembers the best score.
         settings: Numbers of the loop.
+        averaged: Evaluated and saved instead of the last weights, if given.
+        thawing: Freezes and thaws the encoder's layers, if given.
     """
 
     def __init__(
@@ -106,12 +111,14 @@ class Trainer:
         selection: Mapping[str, EncodedExamples],
         streams: Mapping[str, ExampleStream],
         sampler: Sampler,
-        scalarizer: Scalarizer,
+        gradients: GradientStep,
         optimizer: Optimizer,
         schedule: LRScheduler,
         accelerator: Accelerator,
         stopping: EarlyStopping,
         settings: LoopSettings,
+        averaged: AveragedModel | None = None,
+        thawing: Thawing | None = None,
     ) -> None:
         self.model = model
         self.settings = settings
@@ -121,22 +128,25 @@ class Trainer:
         self._selection = selection
         self._streams = streams
         self._sampler = sampler
-        self._scalarizer = scalarizer
+        self._gradients = gradients
         self._optimizer = optimizer
         self._schedule = schedule
         self._accelerator = accelerator
         self._stopping = stopping
+        self._averaged = averaged
+        self._thawing = thawing
 
     def fit(self, observer: Observer, write_checkpoint: CheckpointWriter) -> None:
         """Train until the last step or until patience runs out."""
         self.model.train()
         while self.step < self.settings.steps and not self._stopping.should_stop:
-            losses = self._train_step()
+            report = self._train_step()
             self.step += 1
-            observer.on_step(self.step, losses, self._rates())
+            observer.on_step(self.step, report, self._rates())
             if self.step % self.settings.evaluate_every == 0 or self.step == self.settings.steps:
-                evaluation = self._evaluate()
-                write_checkpoint(self, evaluation)
+                with self._averaged.lent() if self._averaged else nullcontext():
+                    evaluation = self._evaluate()
+                    write_checkpoint(self, evaluation)
                 observer.on_evaluation(evaluation)
 
     @property
@@ -152,57 +162,67 @@ class Trainer:
         """Continue from a saved place."""
         self.step = load_state(file, self._parts())
 
-    def _train_step(self) -> dict[str, float]:
-        totals: dict[str, list[float]] = {}
-        for _ in range(self.settings.gradient_accumulation):
-            losses = self._losses(self._sampler.draw())
-            for name, loss in losses.items():
-                totals.setdefault(name, []).append(float(loss.detach()))
-            self._accelerator.backward(self._scalarizer(self._in_order(losses)))
+    def _train_step(self) -> StepReport:
+        if self._thawing is not None:
+            self._thawing.begin_step(self.step)
+        draws = [self._draw() for _ in range(self.settings.gradient_accumulation)]
+        report = self._gradients(draws, step=self.step)
         self._accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self._optimizer.step()
         self._schedule.step()
+        self._gradients.finish(draws)
         self._optimizer.zero_grad()
-        return {name: sum(values) / len(values) for name, values in totals.items()}
+        if self._averaged is not None:
+            self._averaged.end_step()
+        if isinstance(self._sampler, Listener):
+            self._sampler.end_step(report.losses)
+        return report
 
-    def _losses(self, names: tuple[str, ...]) -> dict[str, Tensor]:
-        losses = {}
-        for name in names:
-            task, batch = self._tasks[name], self._next_batch(name)
+    def _draw(self) -> dict[str, BatchLoss]:
+        return {name: self._batch_loss(name, self._next_batch(name)) for name in self._sampler.draw()}
+
+    def _batch_loss(self, name: str, batch: LabelledBatch) -> BatchLoss:
+        def compute() -> Tensor:
             with self._accelerator.autocast():
                 logits = self.model(name, batch.inputs)
-            losses[name] = task.kind.loss(logits.float(), batch)
-        return losses
+            return self._tasks[name].kind.loss(logits.float(), batch)
+
+        return compute
 
     def _next_batch(self, name: str) -> LabelledBatch:
         indices = self._streams[name].next()
         batch = collate(self._train[name], indices, pad_token_id=self.model.encoder.pad_token_id)
         return batch.to(self._accelerator.device)
 
-    def _in_order(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Losses of all tasks; 0 for those that were not drawn. Shape ``(num_tasks,)``."""
-        zero = torch.zeros((), device=self._accelerator.device)
-        return torch.stack([losses.get(name, zero) for name in self._tasks])
-
     def _evaluate(self) -> Evaluation:
         metrics = evaluate(self.model, self._tasks, self._selection, batch_size=self.settings.batch_size)
         score = joint_score(metrics, self.settings.score)
+        primary = {name: metrics[name][task.kind.metrics[0]] for name, task in self._tasks.items()}
+        self._gradients.weighing.end_evaluation(primary)
+        if isinstance(self._sampler, Listener):
+            self._sampler.end_evaluation(primary, score)
         return Evaluation(step=self.step, metrics=metrics, score=score, is_best=self._stopping.update(score))
 
     def _rates(self) -> dict[str, float]:
-        rates = [group["lr"] for group in self._optimizer.param_groups]
-        return {"encoder": rates[0], "heads": rates[-1]} if self.model.train_encoder else {"heads": rates[-1]}
+        """The largest learning rate of each part of the model."""
+        rates: dict[str, float] = {}
+        for group in self._optimizer.param_groups:
+            rates[group["part"]] = max(group["lr"], rates.get(group["part"], 0.0))
+        return rates
 
     def _parts(self) -> dict[str, Stateful]:
         parts: dict[str, Stateful] = {
             "optimizer": self._optimizer,
             "schedule": self._schedule,
-            "scalarizer": self._scalarizer,
+            "gradients": self._gradients,
+            "weighing": self._gradients.weighing,
             "sampler": self._sampler,
             "stopping": self._stopping,
             "random": RandomState(),
         }
         parts |= {f"stream/{name}": stream for name, stream in self._streams.items()}
+        if self._averaged is not None:
+            parts["averaged"] = self._averaged
         if self._accelerator.scaler is not None:
             parts["scaler"] = self._accelerator.scaler
         return parts

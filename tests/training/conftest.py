@@ -13,6 +13,7 @@ from training.build import Run, build_run
 from training.checkpoint import RunFolder
 from training.config import Config
 from training.config_file import dump_config, parse_config
+from training.gradients import StepReport
 from training.trainer import Evaluation
 
 SMALL_TASKS = ("sentiment", "duplicate", "stars")
@@ -27,13 +28,14 @@ class Recorder:
     """
 
     def __init__(self, *, stop_after: int | None = None) -> None:
+        self.reports: dict[int, StepReport] = {}
         self.losses: dict[int, dict[str, float]] = {}
         self.rates: dict[int, dict[str, float]] = {}
         self.evaluations: list[Evaluation] = []
         self._stop_after = stop_after
 
-    def on_step(self, step: int, losses: Mapping[str, float], rates: Mapping[str, float]) -> None:
-        self.losses[step], self.rates[step] = dict(losses), dict(rates)
+    def on_step(self, step: int, report: StepReport, rates: Mapping[str, float]) -> None:
+        self.reports[step], self.losses[step], self.rates[step] = report, report.losses, dict(rates)
         if step == self._stop_after:
             raise InterruptedError
 

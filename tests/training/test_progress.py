@@ -4,6 +4,7 @@ from pathlib import Path
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from training.gradients import StepReport
 from training.progress import RunObserver, metrics_table, say
 from training.trainer import Evaluation
 
@@ -12,12 +13,17 @@ EVALUATION = Evaluation(
 )
 
 
+def report(losses: dict[str, float]) -> StepReport:
+    weights = dict.fromkeys(losses, 0.5)
+    return StepReport(losses=losses, weights=weights, cosines={("mood", "stars"): -0.25})
+
+
 def test_away_from_a_terminal_a_run_prints_one_plain_line_an_evaluation(tmp_path: Path) -> None:
     output = io.StringIO()
     console = Console(file=output, width=40)
     with RunObserver(console, tmp_path, steps=2, first_step=0) as observer:
-        observer.on_step(1, {"mood": 1.5}, {"heads": 1e-3})
-        observer.on_step(2, {"mood": 1.5}, {"heads": 1e-3})
+        observer.on_step(1, report({"mood": 1.5}), {"heads": 1e-3})
+        observer.on_step(2, report({"mood": 1.5}), {"heads": 1e-3})
         observer.on_evaluation(EVALUATION)
     assert output.getvalue() == "step 2: joint score 0.7500  (best)  mood 0.750  loss: mood 1.500\n"
 
@@ -26,19 +32,21 @@ def test_on_a_terminal_a_bar_shows_steps_and_losses(tmp_path: Path) -> None:
     output = io.StringIO()
     console = Console(file=output, width=120, force_terminal=True)
     with RunObserver(console, tmp_path, steps=5, first_step=2) as observer:
-        observer.on_step(3, {"mood": 1.25}, {"heads": 1e-3})
+        observer.on_step(3, report({"mood": 1.25}), {"heads": 1e-3})
     assert "3/5" in output.getvalue()
     assert "mood 1.250" in output.getvalue()
 
 
 def test_losses_scores_and_rates_are_tensorboard_series(tmp_path: Path) -> None:
     with RunObserver(Console(quiet=True), tmp_path, steps=2, first_step=0) as observer:
-        observer.on_step(1, {"mood": 1.5}, {"heads": 1e-3, "encoder": 1e-5})
+        observer.on_step(1, report({"mood": 1.5}), {"heads": 1e-3, "encoder": 1e-5})
         observer.on_evaluation(EVALUATION)
     series = EventAccumulator(str(tmp_path))
     series.Reload()
     assert set(series.Tags()["scalars"]) == {
         "loss/mood",
+        "weight/mood",
+        "gradient_cosine/mood_stars",
         "learning_rate/heads",
         "learning_rate/encoder",
         "accuracy/mood",

@@ -18,7 +18,7 @@ aggregator gives ``Δ = A(J)``, nearly always ``Jᵀw`` with weights that depend
     fairgrad      α-fair gains                                                         2402.15638
     upgrad        the mean of the rows projected onto the dual cone                    2406.16232
     dualproj      the mean, projected onto the dual cone                               GEM (2017)
-    config        equal cosines with all gradients                                     2408.11104
+    conflict_free equal cosines with all gradients: ConFIG                             2408.11104
     pcd           the first task's gradient, with progress left to the others          2606.29521
     excess_mtl    weights by the excess risk                                           ExcessMTL (2024)
     random        random weights: a litmus test                                        2111.10603

@@ -46,7 +46,7 @@ def _plain(aggregator: Callable[..., Aggregator]) -> Callable[..., Aggregator]:
 METHODS: Mapping[str, AggregationMethod] = {
     "aligned_mtl": AggregationMethod(build=_plain(AlignedMTL)),
     "cagrad": AggregationMethod(build=_plain(CAGrad)),
-    "config": AggregationMethod(build=_plain(ConFIG)),
+    "conflict_free": AggregationMethod(build=_plain(ConFIG)),
     "dualproj": AggregationMethod(build=_plain(DualProj)),
     "excess_mtl": AggregationMethod(build=_plain(ExcessMTL), needs_every_task=True),
     "fairgrad": AggregationMethod(build=_plain(FairGrad)),

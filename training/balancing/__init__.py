@@ -16,11 +16,6 @@
 A task's ``weight`` and the loss scale come before all of them.
 """
 
-from collections.abc import Sequence
-
-import torch
-from torchjd.scalarization import Constant, Scalarizer
-
 from training.balancing.base import Balancer, StepObservation
 from training.balancing.methods import BalancerFactory
 from training.balancing.scale import FixedScale, InitialScale, LossScale
@@ -34,14 +29,4 @@ __all__ = [
     "LossScale",
     "LossWeighing",
     "StepObservation",
-    "build_scalarizer",
 ]
-
-
-def build_scalarizer(weights: Sequence[float]) -> Scalarizer:
-    """The weighted sum ``Σ w_i L_i``.
-
-    Args:
-        weights: Of the tasks. Shape ``(num_tasks,)``.
-    """
-    return Constant(torch.tensor(weights, dtype=torch.float32))

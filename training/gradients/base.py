@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -85,6 +86,13 @@ class GradientStep(ABC):
         )
         self.weighing.end_step(observation)
         self._losses, self._norms = {}, []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next step depends on, beside the weighing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - the plain sum remembers nothing
+        """Continue from a saved place."""
 
     def _weigh(self, losses: Mapping[str, float], *seeds: int) -> dict[str, float]:
         with seeded(self._seed, *seeds):

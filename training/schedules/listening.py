@@ -1,9 +1,10 @@
 """What parts of the loop hear of its course."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Listener(Protocol):
     """Hears of every step and evaluation, in the same order on every process."""
 

@@ -1,0 +1,95 @@
+"""Mistakes between fields of multitask optimisation, as sentences. Works on the raw document."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from training.aggregation import METHODS
+from training.config_optimization import NEEDS_EVERY_TASK
+
+SUM = "sum"
+
+
+def optimization_faults(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Mistakes of the section ``training``, each starting with its place in it."""
+    section = raw.get("training")
+    training: dict[str, Any] = section if isinstance(section, dict) else {}
+    tasks = raw.get("tasks")
+    names = [str(name) for name in tasks] if isinstance(tasks, dict) else []
+    encoder = raw.get("encoder")
+    frozen = isinstance(encoder, dict) and encoder.get("train") == "frozen"
+    yield from _sampling_faults(training.get("sampling"), names)
+    yield from _every_task_faults(training)
+    yield from _aggregation_faults(training)
+    yield from _frozen_faults(training) if frozen else ()
+    if method(training.get("balancing")) == "famo" and training.get("gradient_accumulation", 1) != 1:
+        yield "balancing: famo measures a batch before and after each step: set gradient_accumulation: 1"
+
+
+def method(given: object, default: str = "") -> str:
+    """Name of a method that is written as its name alone or as a section."""
+    named = given.get("name", default) if isinstance(given, dict) else given
+    return named if isinstance(named, str) else default
+
+
+def _sampling_faults(sampling: object, names: list[str]) -> Iterator[str]:
+    if not isinstance(sampling, dict):
+        return
+    given = sampling.get("probabilities")
+    if method(sampling) == "fixed" and isinstance(given, dict):
+        yield from _coverage_faults("sampling.probabilities", map(str, given), names)
+        numbers = [p for p in given.values() if isinstance(p, int | float)]
+        if len(numbers) == len(given) and not math.isclose(sum(numbers), 1, abs_tol=1e-6):
+            yield f"sampling.probabilities: should sum to 1, found {sum(numbers):g}"
+    order = sampling.get("order")
+    if method(sampling) == "sequential" and isinstance(order, list):
+        yield from _coverage_faults("sampling.order", map(str, order), names)
+    epochs, reach = sampling.get("epochs", 10), sampling.get("reach", 5)
+    numbers_given = isinstance(epochs, int) and isinstance(reach, int)
+    if method(sampling) == "annealed_to_size" and numbers_given and reach > epochs:
+        yield f"sampling.reach: {reach} of {epochs} epochs is never reached"
+
+
+def _coverage_faults(place: str, given: Iterable[str], names: list[str]) -> Iterator[str]:
+    found = list(given)
+    if sorted(found) != sorted(names):
+        yield f"{place}: every task once, expected {', '.join(names)}, found {', '.join(found)}"
+
+
+def _every_task_faults(training: Mapping[str, Any]) -> Iterator[str]:
+    """Methods that mix or remember all tasks, where a step may lack some."""
+    batches = method(training.get("batches"), "one_task")
+    always_all = batches == "metabatch" and training.get("hold") is None
+    for place, needing in (("balancing", NEEDS_EVERY_TASK), ("aggregation", _remembering())):
+        name = method(training.get(place))
+        if name in needing and not always_all:
+            why = f"batches: {batches}" if batches != "metabatch" else "hold leaves tasks out of some steps"
+            yield f"{place}: {name} needs every task in every step: set batches: metabatch, found {why}"
+
+
+def _aggregation_faults(training: Mapping[str, Any]) -> Iterator[str]:
+    name = method(training.get("aggregation"), SUM)
+    one_batch = training.get("gradient_accumulation", 1) == 1
+    one_task = method(training.get("batches"), "one_task") == "one_task"
+    if name in METHODS and name != SUM and one_batch and one_task:
+        yield (
+            f"aggregation: {name} combines the gradients of several tasks, but a step has one: set "
+            "batches: metabatch, or gradient_accumulation to the number of tasks that share a step"
+        )
+
+
+def _frozen_faults(training: Mapping[str, Any]) -> Iterator[str]:
+    """Methods that work on shared parameters, where none trains."""
+    shared = "tasks share no trained parameters: set encoder.train: full"
+    name = method(training.get("aggregation"), SUM)
+    if name in METHODS and name != SUM:
+        yield f"aggregation: {name} combines gradients of shared parameters, but {shared}"
+    if method(training.get("balancing")) == "gradnorm":
+        yield f"balancing: gradnorm compares gradients of the last shared layer, but {shared}"
+    for place in ("layer_decay", "unfreeze_every"):
+        if training.get(place) is not None:
+            yield f"{place}: only for an encoder that trains: set encoder.train: full, or leave it out"
+
+
+def _remembering() -> frozenset[str]:
+    return frozenset(name for name, found in METHODS.items() if found.needs_every_task)
