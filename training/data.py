@@ -97,13 +97,15 @@ def _read(source: str | HubSplit, columns: Sequence[str]) -> Any:  # noqa: ANN40
 
 
 def _first_broken_line(file: Path) -> str | None:
-    """The line of a ``.jsonl`` that is no JSON; the reader's message counts from 0, within a block."""
+    """The line of a ``.jsonl`` that is no JSON in UTF-8; the reader counts from 0, within a block."""
     if file.suffix != ".jsonl" or not file.is_file():
         return None
     with file.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                json.loads(line.strip() or "null")
+                json.dumps(json.loads(line.strip() or "null"), ensure_ascii=False).encode()
+            except UnicodeEncodeError:
+                return f"line {number}: a text has half a surrogate pair"
             except ValueError as error:
                 return f"line {number}: {error}"
     return None

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,11 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.config_tasks import HubSplit
-from training.data import load_examples
+from training.data import load_examples, read_tags
 from training.errors import DataError
 from training.examples import Example, Examples, split_for_selection
+from training.kinds.base import Kind
 from training.kinds.classification import Classification
+from training.kinds.multi_label import MultiLabel
+from training.kinds.multiple_choice import MultipleChoice
+from training.kinds.question_answering import QuestionAnswering
+from training.kinds.ranking import Ranking
 from training.kinds.regression import Regression
+from training.kinds.tagging import Tagging
 from training.kinds.texts import Texts
 from training.tasks import Task
 
@@ -171,6 +178,103 @@ def test_a_malformed_line_is_named_as_an_editor_counts_it(
     )
     assert f"{file} cannot be read: line 3: Expecting ',' delimiter" in message_of(MOOD, str(file))
     assert capfd.readouterr().err == "", "the reader's own log stays off the terminal"
+
+
+@pytest.mark.parametrize("half", [r"\ud83d", r"\udc00", r"\udc00\ud83d"])
+def test_half_a_surrogate_pair_is_named_by_its_line(tmp_path: Path, half: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(f'{{"text": "x", "label": "bad"}}\n{{"text": "y {half}", "label": "bad"}}\n')
+    assert message_of(MOOD, str(file)) == f"{file} cannot be read: line 2: a text has half a surrogate pair"
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_nul_is_a_character_of_a_text(tmp_path: Path, suffix: str) -> None:
+    (example,) = load_examples(MOOD, write(tmp_path / f"rows{suffix}", [{"text": "a\0b", "label": "bad"}]))
+    assert example.input == {"text": "a\0b"}
+
+
+@pytest.mark.parametrize(("bounds", "value"), [((0, 5), 5.5), ((0, 5), -0.1), ((-1, 1), 2)])
+def test_a_value_outside_the_range_is_named(
+    tmp_path: Path, bounds: tuple[float, float], value: float
+) -> None:
+    task = Task(name="stars", kind=Regression(texts=TEXT, range=bounds))
+    source = write(
+        tmp_path / "rows.jsonl", [{"text": "x", "label": bounds[0]}, {"text": "y", "label": value}]
+    )
+    fault = f"row 2: label {value:g} is outside the range {list(bounds)}"
+    assert message_of(task, source) == f"{source}, task 'stars': {fault}"
+
+
+LISTS: dict[str, tuple[Kind, dict[str, Any], dict[str, Any]]] = {
+    "multi_label": (
+        MultiLabel(texts=TEXT, labels=("a", "b")),
+        {"text": "x", "labels": ["b"]},
+        {"text": "x"},
+    ),
+    "tagging": (
+        Tagging(labels=("O", "B-a")),
+        {"tokens": ["x", "y"], "tags": ["O", "B-a"]},
+        {"tokens": ["x", "y"]},
+    ),
+    "question_answering": (
+        QuestionAnswering(stride=4),
+        {"question": "where", "context": "a lamp", "answers": [{"text": "lamp", "start": 2}]},
+        {"question": "where", "context": "a lamp"},
+    ),
+    "multiple_choice": (
+        MultipleChoice(question_column="question"),
+        {"question": "where", "choices": ["x", "y", "z"], "label": 2},
+        {"question": "where", "choices": ["x", "y", "z"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("name", LISTS)
+def test_kinds_that_read_lists_read_them_from_every_format_that_has_them(
+    tmp_path: Path, name: str, suffix: str
+) -> None:
+    kind, row, given = LISTS[name]
+    (example,) = load_examples(Task(name="x", kind=kind), write(tmp_path / f"rows{suffix}", [row]))
+    assert example.input == given
+    assert example.target == kind.parse(*(row[column] for column in kind.columns))[1]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_a_ranking_is_read_from_every_format(tmp_path: Path, suffix: str) -> None:
+    rows = [{"query": "q", "document": "x", "label": 0}, {"query": "q", "document": "y", "label": 1}]
+    (example,) = load_examples(Task(name="r", kind=Ranking()), write(tmp_path / f"rows{suffix}", rows))
+    assert example.input == {"query": "q", "documents": ["x", "y"]}
+    assert example.target == (0, 1)
+
+
+def test_rows_that_do_not_fit_together_are_named(tmp_path: Path) -> None:
+    rows = [{"query": query, "document": "x", "label": 1, "qid": 7} for query in ("a", "b")]
+    source = write(tmp_path / "rows.jsonl", rows)
+    task = Task(name="r", kind=Ranking(group_column="qid"))
+    assert message_of(task, source) == f"{source}, task 'r': rows 1 and 2: qid 7 has two queries"
+
+
+def test_tags_that_the_hub_stores_as_numbers_are_read_by_their_names(tmp_path: Path) -> None:
+    names = datasets.ClassLabel(names=["O", "B-a"])
+    rows = datasets.Dataset.from_dict(
+        {"tokens": [["x", "y"]], "tags": [[0, 1]]},
+        features=datasets.Features(
+            {"tokens": datasets.List(datasets.Value("string")), "tags": datasets.List(names)}
+        ),
+    )
+    rows.to_parquet(tmp_path / "train-00000.parquet")
+    source = HubSplit(hub=str(tmp_path), split="train")
+    (example,) = load_examples(Task(name="t", kind=LISTS["tagging"][0]), source)
+    assert example.target == (0, 1)
+    assert read_tags(source, "tags", scheme="bio", task="t") == {"O", "B-a"}
+
+
+def test_a_tag_that_the_scheme_does_not_know_is_named_where_tags_are_looked_for(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", [{"tags": ["O", "B-a"]}, {"tags": ["O", "thing"]}])
+    assert read_tags(source, "tags", scheme="plain", task="t") == {"O", "B-a", "thing"}
+    with pytest.raises(DataError, match="task 't': row 2: tags 'thing' is no tag of scheme bio"):
+        read_tags(source, "tags", scheme="bio", task="t")
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.jsonl"])

@@ -1,12 +1,18 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training.build import TrainedModel, load_model
+from tests.support.tiny_kinds import kinds_config
+from training.build import TrainedModel, build_model, load_model
+from training.build_data import build_tasks
+from training.config_file import parse_config
 from training.data import encode_examples, load_examples
-from training.evaluation import evaluate, predict_logits
+from training.encoder import load_encoder, load_tokenizer_json
+from training.evaluation import as_sections, evaluate, predict_logits, report_on_dev
 from training.examples import EncodedExamples
+from training.tokenization import build_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +82,32 @@ def test_a_task_with_probabilities_has_a_temperature_and_its_calibration_errors(
         "thresholds",
         "no_answer_threshold",
     }
+
+
+def test_examples_with_any_number_of_sequences_are_answered_whatever_the_batch_size(
+    tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path
+) -> None:
+    """Ragged: queries with their documents, contexts by windows, choices; each logit in its place."""
+    folder = tmp_path_factory.mktemp("ragged")
+    config = parse_config(kinds_config(folder, tiny_encoder))
+    model = build_model(config, load_encoder(config.encoder.model)).eval()
+    tokenizer = build_tokenizer(load_tokenizer_json(str(tiny_encoder)), config.encoder.max_length)
+    for name, task in build_tasks(config).items():
+        examples = encode_examples(task, load_examples(task, config.tasks[name].data.dev), tokenizer)
+        seen: list[int] = []
+        alone = predict_logits(model, task, examples, batch_size=1, on_batch=seen.append)
+        assert sum(seen) == len(alone) == len(examples)
+        for index, logits in enumerate(alone):
+            tokens = sum(len(sequence.input_ids) for sequence in examples.sequences[index])
+            rows = tokens if task.kind.is_token_level else len(examples.rows_of(index))
+            assert logits.shape == (rows, task.kind.num_outputs)
+        for batch_size in (3, 64):
+            together = predict_logits(model, task, examples, batch_size=batch_size)
+            np.testing.assert_allclose(
+                np.concatenate(together), np.concatenate(alone), atol=1e-4, err_msg=name
+            )
+        report = report_on_dev(task.kind, alone, examples)
+        assert tuple(report.metrics)[: len(task.kind.metrics)] == task.kind.metrics
+        assert all(np.isfinite(value) for value in report.metrics.values())
+        assert (report.calibration is None) is task.kind.name.endswith("regression")
+        json.dumps(as_sections({name: report}), allow_nan=False)
