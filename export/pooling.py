@@ -1,7 +1,4 @@
-"""Poolings over packed rows: one vector a segment, by operators that ONNX Runtime runs on all threads.
-
-Its scatter operators run on one, so a mean is a matrix product and a maximum is found by doubling windows.
-"""
+"""Poolings over packed rows: one vector a segment, by operators that ONNX Runtime runs on all threads."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from export.manifest import Pooling
+from training.segments import membership_of, running_maxima, segment_means
 
 ALWAYS = (Pooling.CLS, Pooling.MEAN)
 """Cheap, and what ``/v1/embeddings`` and a head added later most likely read."""
@@ -60,36 +58,14 @@ class SegmentPooling(nn.Module):
             case Pooling.CLS:
                 return layers[-1][first]
             case Pooling.MEAN:
-                return _means(layers[-1], segments, first)
+                return segment_means(layers[-1], membership_of(segments, first))
             case Pooling.MAX:
-                return _running_maxima(layers[-1], segments, self.max_length)[first]
+                return running_maxima(layers[-1], segments, max_length=self.max_length)[first]
             case Pooling.POOLER:
                 pooled: Tensor = self.pooler(layers[-1][first])
                 return pooled
             case Pooling.CLS_LAYERS:
                 return torch.stack([layer[first] for layer in layers], dim=1)
             case Pooling.MEAN_LAYERS:
-                return torch.stack([_means(layer, segments, first) for layer in layers], dim=1)
-
-
-def _means(states: Tensor, segments: Tensor, first: Tensor) -> Tensor:
-    """Mean over each segment, as a product with its 0/1 membership matrix."""
-    member = (segments[first].unsqueeze(1) == segments.unsqueeze(0)).to(states.dtype)
-    return (member @ states) / member.sum(dim=1, keepdim=True)
-
-
-def _running_maxima(states: Tensor, segments: Tensor, max_length: int) -> Tensor:
-    """Maximum from each token to the end of its segment.
-
-    Each step doubles the window: it takes the maximum that the token one window ahead has found, if that
-    token is of the same segment. Segments are contiguous, so ``log2(max_length)`` steps see all of one, with
-    no more memory than a few copies of the states.
-    """
-    last = states.shape[0] - 1
-    window = 1
-    while window < max_length:
-        ahead = (torch.arange(states.shape[0]) + window).clamp(max=last)
-        same_segment = (segments[ahead] == segments).unsqueeze(1)
-        states = torch.where(same_segment, torch.maximum(states, states[ahead]), states)
-        window *= 2
-    return states
+                members = membership_of(segments, first)
+                return torch.stack([segment_means(layer, members) for layer in layers], dim=1)

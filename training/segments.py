@@ -30,47 +30,55 @@ def first_tokens(segment_ids: Tensor) -> Tensor:
 
 def membership(segment_ids: Tensor) -> Tensor:
     """Which tokens belong to which segment. Bool of shape ``(num_segments, rows · row_len)``."""
-    flat = segment_ids.flatten()
-    return flat[first_tokens(segment_ids)].unsqueeze(1) == flat.unsqueeze(0)
+    return membership_of(segment_ids.flatten(), first_tokens(segment_ids))
 
 
-def segment_means(states: Tensor, segment_ids: Tensor) -> Tensor:
-    """Mean over each segment's tokens.
+def membership_of(segments: Tensor, first: Tensor) -> Tensor:
+    """The same, where the first tokens are known.
 
     Args:
-        states: Shape ``(rows, row_len, hidden_size)``.
-        segment_ids: Shape ``(rows, row_len)``.
+        segments: Of all tokens. Shape ``(num_tokens,)``.
+        first: Places of the segments' first tokens. Shape ``(num_segments,)``.
+    """
+    return segments[first].unsqueeze(1) == segments.unsqueeze(0)
+
+
+def segment_means(states: Tensor, members: Tensor) -> Tensor:
+    """Mean over each segment's tokens, as a product with its membership matrix.
+
+    Args:
+        states: Of all tokens. Shape ``(num_tokens, hidden_size)``.
+        members: Of ``membership``. Shape ``(num_segments, num_tokens)``.
 
     Returns:
-        Shape ``(num_segments, hidden_size)``, in the order of the segments' first tokens.
+        Shape ``(num_segments, hidden_size)``.
     """
-    members = membership(segment_ids).to(states.dtype)
-    return (members @ states.flatten(0, 1)) / members.sum(dim=1, keepdim=True)
+    weights = members.to(states.dtype)
+    return (weights @ states) / weights.sum(dim=1, keepdim=True)
 
 
-def segment_maxima(states: Tensor, segment_ids: Tensor, *, max_length: int) -> Tensor:
-    """Largest value of each feature over each segment's tokens.
+def running_maxima(states: Tensor, segments: Tensor, *, max_length: int) -> Tensor:
+    """Largest value of each feature from each token to the end of its segment.
 
     By doubling (Hillis and Steele 1986, https://doi.org/10.1145/7902.7903): each step takes the maximum that
     the token one window ahead has found, so after k steps a token has seen its 2^k − 1 followers. That is a
     few elementwise passes over the tokens, where a padded copy of every segment would be many times as large.
 
     Args:
-        states: Shape ``(rows, row_len, hidden_size)``.
-        segment_ids: Shape ``(rows, row_len)``.
+        states: Of all tokens. Shape ``(num_tokens, hidden_size)``.
+        segments: Of all tokens. Shape ``(num_tokens,)``.
         max_length: Tokens of the longest segment possible; fixes the number of passes of an exported graph.
 
     Returns:
-        Shape ``(num_segments, hidden_size)``, in the order of the segments' first tokens.
+        Shape of ``states``; at a segment's first token the maximum over all of it.
     """
-    largest, flat = states.flatten(0, 1), segment_ids.flatten()
     window = 1
     while window < max_length:
-        ahead = functional.pad(largest, (0, 0, 0, window))[window:]
-        same = flat == functional.pad(flat, (0, window), value=NO_SEGMENT)[window:]
-        largest = torch.where(same.unsqueeze(1), torch.maximum(largest, ahead), largest)
+        ahead = functional.pad(states, (0, 0, 0, window))[window:]
+        same = segments == functional.pad(segments, (0, window), value=NO_SEGMENT)[window:]
+        states = torch.where(same.unsqueeze(1), torch.maximum(states, ahead), states)
         window *= 2
-    return largest[first_tokens(segment_ids)]
+    return states
 
 
 def additive_mask(segment_ids: Tensor, dtype: torch.dtype) -> Tensor:

@@ -8,7 +8,7 @@ from training.segments import (
     as_segments,
     first_tokens,
     membership,
-    segment_maxima,
+    running_maxima,
     segment_means,
 )
 
@@ -30,17 +30,19 @@ def test_membership_gives_each_segment_its_own_tokens(layout: Layout) -> None:
 
 @given(layout=layouts)
 def test_means_and_maxima_are_over_the_segments_own_tokens(layout: Layout) -> None:
+    states, segment_ids = layout.packed
     means = torch.stack([sequence.mean(dim=0) for sequence in layout.sequences])
-    torch.testing.assert_close(segment_means(*layout.packed), means, atol=1e-5, rtol=1e-5)
+    found = segment_means(states.flatten(0, 1), membership(segment_ids))
+    torch.testing.assert_close(found, means, atol=1e-5, rtol=1e-5)
     maxima = torch.stack([sequence.amax(dim=0) for sequence in layout.sequences])
-    assert torch.equal(segment_maxima(*layout.packed, max_length=MAX_LENGTH), maxima)
+    running = running_maxima(states.flatten(0, 1), segment_ids.flatten(), max_length=MAX_LENGTH)
+    assert torch.equal(running[first_tokens(segment_ids)], maxima)
 
 
 def test_a_maximum_sees_every_token_of_the_longest_segment() -> None:
     for length in range(1, 40):
-        states = torch.arange(length).reshape(1, length, 1).float()
-        found = segment_maxima(states, torch.zeros(1, length, dtype=torch.int64), max_length=length)
-        assert found.item() == length - 1
+        states, segments = torch.arange(length).unsqueeze(1).float(), torch.zeros(length)
+        assert running_maxima(states, segments, max_length=length)[0] == length - 1
 
 
 def test_the_mask_opens_the_own_segment_alone_and_lets_tails_see_themselves() -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from training.segments import first_tokens, membership, segment_maxima, segment_means
+from training.segments import first_tokens, membership, running_maxima, segment_means
 
 
 class SegmentPooling(Protocol):
@@ -33,7 +33,7 @@ class MeanPooling(nn.Module):
 
     def forward(self, states: Tensor, segment_ids: Tensor) -> Tensor:
         """Shape ``(num_segments, hidden_size)``."""
-        return segment_means(states, segment_ids)
+        return segment_means(states.flatten(0, 1), membership(segment_ids))
 
 
 class MaxPooling(nn.Module):
@@ -49,7 +49,8 @@ class MaxPooling(nn.Module):
 
     def forward(self, states: Tensor, segment_ids: Tensor) -> Tensor:
         """Shape ``(num_segments, hidden_size)``."""
-        return segment_maxima(states, segment_ids, max_length=self.max_length)
+        flat, segments = states.flatten(0, 1), segment_ids.flatten()
+        return running_maxima(flat, segments, max_length=self.max_length)[first_tokens(segment_ids)]
 
 
 class AttentionPooling(nn.Module):
