@@ -4,9 +4,13 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.support.families import ExportedFamily
 
 # Tiny tensors: threads that wait for each other cost more than they compute.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -52,20 +56,19 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Pat
 
 
 @pytest.fixture(scope="session")
-def family_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The graph of ``tests.support.families``' encoder of a family, with every pooling; 24 tokens at most.
+def exported_family(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], ExportedFamily]":
+    """By ``model_type``. Those that differ most from BERT go the whole line, from training to a bundle.
 
     The exporter takes seconds, so each is made once a session.
     """
-    from export.encoder import export_encoder
-    from tests.support.families import poolings_of, tiny_family
-
-    folder = tmp_path_factory.mktemp("families")
+    from tests.support.families import build_family, export_family, write_family
 
     @cache
-    def build(model_type: str) -> Path:
-        encoder, file = tiny_family(model_type), folder / f"{model_type}.onnx"
-        export_encoder(encoder, file, poolings_of(encoder), 24)
-        return file
+    def build(model_type: str) -> "ExportedFamily":
+        folder = tmp_path_factory.mktemp(model_type)
+        if model_type not in ("albert", "deberta-v2", "roberta"):
+            return export_family(folder, model_type)
+        weights = write_family(folder / "weights", model_type)
+        return build_family(folder, weights, has_pooler=model_type != "deberta-v2")
 
     return build

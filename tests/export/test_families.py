@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from export.encoder import RowEncoder, encoder_inputs
-from export.manifest import Layout
+from export.manifest import Layout, Pooling
 from export.masks import layout_of
 from export.packing import PackedRows, pack_rows
 from export.sessions import Graph
-from tests.support.families import CONFIGS, MAX_POSITIONS, VOCAB_SIZE, poolings_of, tiny_family
+from tests.support.families import CONFIGS, MAX_POSITIONS, VOCAB_SIZE, ExportedFamily, tiny_family
 from training.encoder import EncoderOutput, SharedEncoder
 from training.families import FAMILIES
 from training.pooling import pool
@@ -42,6 +41,10 @@ rooms = st.integers(0, 50)
 @cache
 def encoder_of(family: str) -> SharedEncoder:
     return tiny_family(family)
+
+
+def poolings_of(encoder: SharedEncoder) -> list[Pooling]:
+    return [pooling for pooling in Pooling if pooling is not Pooling.POOLER or encoder.has_pooler]
 
 
 def output_names(encoder: SharedEncoder) -> list[str]:
@@ -120,13 +123,13 @@ def family(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def graph_file(family: str, family_graph: Callable[[str], Path]) -> Path:
-    return family_graph(family)
+def exported(family: str, exported_family: Callable[[str], ExportedFamily]) -> ExportedFamily:
+    return exported_family(family)
 
 
 @pytest.fixture(scope="module")
-def graph(graph_file: Path) -> Graph:
-    return Graph(graph_file)
+def graph(exported: ExportedFamily) -> Graph:
+    return Graph(exported.graph)
 
 
 def run_graph(graph: Graph, rows: PackedRows) -> Outputs:
@@ -136,30 +139,30 @@ def run_graph(graph: Graph, rows: PackedRows) -> Outputs:
 @settings(max_examples=12)
 @given(company=companies, room=rooms)
 def test_a_graph_equals_transformers_own_padded_forward(
-    family: str, graph: Graph, company: list[TokenSequence], room: int
+    exported: ExportedFamily, graph: Graph, company: list[TokenSequence], room: int
 ) -> None:
-    encoder = encoder_of(family)
-    rows = lay(encoder, company, room)
-    assert_same(encoder, company, rows, run_graph(graph, rows))
+    assert graph.outputs == tuple(output_names(exported.encoder))
+    rows = lay(exported.encoder, company, room)
+    assert_same(exported.encoder, company, rows, run_graph(graph, rows))
 
 
 @settings(max_examples=12)
 @given(company=companies, data=st.data(), room=rooms)
 def test_company_changes_nothing_in_a_graph(
-    family: str, graph: Graph, company: list[TokenSequence], data: st.DataObject, room: int
+    exported: ExportedFamily, graph: Graph, company: list[TokenSequence], data: st.DataObject, room: int
 ) -> None:
-    encoder = encoder_of(family)
+    encoder = exported.encoder
     order = data.draw(st.permutations(range(len(company))), label="order")
     together = run_graph(graph, lay(encoder, [company[index] for index in order], room))
     for segment, index in enumerate(order):
         alone = run_graph(graph, lay(encoder, [company[index]], 0))
-        for pooling in poolings_of(encoder):
+        for pooling in exported.entry.poolings:
             name = pooling.output_name
             np.testing.assert_allclose(together[name][segment], alone[name][0], atol=TOLERANCE)
 
 
-def test_a_graph_has_no_operator_that_runs_on_one_thread(graph_file: Path) -> None:
-    operators = {node.op_type for node in onnx.load(graph_file).graph.node}
+def test_a_graph_has_no_operator_that_runs_on_one_thread(exported: ExportedFamily) -> None:
+    operators = {node.op_type for node in onnx.load(exported.graph).graph.node}
     assert not [operator for operator in operators if operator.startswith("Scatter")]
 
 

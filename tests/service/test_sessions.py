@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,18 +90,16 @@ def test_the_warm_up_finds_a_cost(bundle: Bundle, session: OnnxEncoderSession) -
 
 
 @pytest.fixture(scope="module")
-def padded_entry() -> EncoderEntry:
+def padded_entry(exported_family: Callable[[str], Any]) -> EncoderEntry:
     """A family that cannot be packed, with layered poolings."""
-    from tests.support.families import entry_of, tiny_family
-
-    return entry_of(tiny_family("deberta-v2"), max_length=24)
+    entry: EncoderEntry = exported_family("deberta-v2").entry
+    return entry
 
 
 @pytest.fixture(scope="module")
-def padded_session(padded_entry: EncoderEntry, family_graph: Callable[[str], Path]) -> OnnxEncoderSession:
-    return OnnxEncoderSession(
-        family_graph("deberta-v2"), padded_entry, provider=Provider.CPU, num_threads=1, row_len=32
-    )
+def padded_session(padded_entry: EncoderEntry, exported_family: Callable[[str], Any]) -> OnnxEncoderSession:
+    graph = exported_family("deberta-v2").graph
+    return OnnxEncoderSession(graph, padded_entry, provider=Provider.CPU, num_threads=1, row_len=32)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """A tiny random encoder of every family, as transformers configures it, with its kind of tokenizer."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from rich.console import Console
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AlbertConfig,
@@ -26,10 +29,14 @@ from transformers import (
     XLMRobertaXLConfig,
 )
 
-from export.encoder import encoder_inputs
+from export.bundle import export_bundle
+from export.encoder import encoder_inputs, export_encoder
 from export.manifest import EncoderEntry, EncoderGraph, Pooling, Precision
 from export.masks import layout_of
-from tests.support.tiny import SENTENCES
+from export.pooling import exported_poolings
+from tests.support.tiny import MAX_LENGTH, SENTENCES, tiny_config, write_config
+from training.__main__ import fit
+from training.build import load_model
 from training.encoder import SharedEncoder
 
 VOCAB_SIZE, HIDDEN_SIZE, MAX_POSITIONS = 300, 16, 48
@@ -102,27 +109,74 @@ def tiny_family(model_type: str) -> SharedEncoder:
     return SharedEncoder(AutoModel.from_config(config, dtype=torch.float32)).eval()
 
 
-def poolings_of(encoder: SharedEncoder) -> tuple[Pooling, ...]:
-    """Every pooling that the encoder has."""
-    return tuple(pooling for pooling in Pooling if pooling is not Pooling.POOLER or encoder.has_pooler)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedFamily:
+    """A family's encoder and its graph with every pooling.
+
+    Attributes:
+        encoder: Of transformers, in evaluation mode.
+        entry: Of a manifest.
+        graph: The file.
+        bundle: What the whole line made, or None if the encoder alone was exported.
+    """
+
+    encoder: SharedEncoder
+    entry: EncoderEntry
+    graph: Path
+    bundle: Path | None = None
 
 
-def entry_of(encoder: SharedEncoder, *, max_length: int) -> EncoderEntry:
-    """What a manifest says of the encoder's graph with every pooling."""
-    return EncoderEntry(
+def export_family(folder: Path, model_type: str) -> ExportedFamily:
+    """Export an untrained encoder alone."""
+    encoder, poolings = tiny_family(model_type), exported_poolings(Pooling)
+    if not encoder.has_pooler:
+        poolings = tuple(pooling for pooling in poolings if pooling is not Pooling.POOLER)
+    export_encoder(encoder, folder / "encoder.onnx", poolings, MAX_LENGTH)
+    entry = EncoderEntry(
         model="tiny",
-        model_type=encoder.config.model_type,
+        model_type=model_type,
         fingerprint="f" * 64,
         hidden_size=encoder.hidden_size,
         num_layers=encoder.num_layers,
-        max_length=max_length,
+        max_length=MAX_LENGTH,
         position_offset=encoder.position_offset,
         pad_token_id=encoder.pad_token_id,
         inputs=encoder_inputs(encoder),
         layout=layout_of(encoder.family),
-        poolings=poolings_of(encoder),
+        poolings=poolings,
         default_pooling=Pooling.MEAN,
         graphs={Precision.FP32: EncoderGraph(file="encoder.onnx", tolerance=1e-4)},
+    )
+    return ExportedFamily(encoder=encoder, entry=entry, graph=folder / "encoder.onnx")
+
+
+def build_family(folder: Path, weights: Path, *, has_pooler: bool, **encoder: Any) -> ExportedFamily:
+    """Train two steps, export and verify, with a task for every pooling and one on pairs.
+
+    Args:
+        folder: For run and bundle.
+        weights: A transformers folder.
+        has_pooler: Whether the first task reads the encoder's own pooling.
+        encoder: Overrides the configuration's section.
+    """
+    raw = tiny_config(folder, weights, rows=16)
+    raw["encoder"] |= encoder
+    poolings = {
+        "sentiment": "pooler" if has_pooler else "cls",
+        "topic": "max",
+        "stars": "layer_mix",
+        "length": "layer_mix_cls",
+        "paraphrase": "mean",
+    }
+    raw["tasks"] = {name: raw["tasks"][name] | {"pooling": pooling} for name, pooling in poolings.items()}
+    raw["training"] = {"steps": 2, "batch_size": 4}
+    config = write_config(folder / "config.yaml", raw)
+    fit(config, folder / "run", resume=False, console=Console(quiet=True))
+    bundle = folder / "bundle"
+    entry = export_bundle(folder / "run", bundle, version="1").encoder
+    graph = bundle / entry.graphs[Precision.FP32].file
+    return ExportedFamily(
+        encoder=load_model(folder / "run").model.encoder, entry=entry, graph=graph, bundle=bundle
     )
 
 
