@@ -45,7 +45,7 @@ def attention_mask(
     same_segment = segment_ids.unsqueeze(2) == segment_ids.unsqueeze(1)
     if family.attention is Attention.FULL:
         return _additive(same_segment, dtype)
-    # A tail attends to itself alone, as every token does: no row of a mask is empty, nothing becomes NaN.
+    # Every token sees at least itself, in tails too: no row of a mask is empty, and nothing becomes NaN.
     distance = (position_ids.unsqueeze(2) - position_ids.unsqueeze(1)).abs()
     return {
         "full_attention": _additive(same_segment, dtype),

@@ -204,7 +204,7 @@ def load_tokenizer_json(model: str) -> str:
     """The encoder's fast tokenizer as the text of a ``tokenizer.json``.
 
     Raises:
-        WeightsError: If there is no fast tokenizer.
+        WeightsError: If there is no fast tokenizer, or one without a vocabulary.
     """
     source = locate_weights(model)
     local = Path(source) / "tokenizer.json"
@@ -213,11 +213,14 @@ def load_tokenizer_json(model: str) -> str:
     with _quiet_transformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(source)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             raise WeightsError(f"Tokenizer of {model!r} cannot be loaded: {error}") from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise WeightsError(f"{model!r} has no fast tokenizer, which serving needs")
+    # Of a folder without a vocabulary, transformers makes a tokenizer that knows special tokens alone.
+    if backend.get_vocab_size() <= len(tokenizer.all_special_tokens):
+        raise WeightsError(f"{model!r} has no vocabulary. Expected a tokenizer.json beside the weights.")
     return str(backend.to_str())
 
 

@@ -185,3 +185,10 @@ def test_an_encoder_is_built_again_from_its_configuration_and_weights(
 def test_the_tokenizer_is_the_folders_own_file(tiny_encoder: Path) -> None:
     text = load_tokenizer_json(str(tiny_encoder))
     assert Tokenizer.from_str(text).token_to_id("[CLS]") == 2
+
+
+def test_a_folder_without_a_vocabulary_is_refused(tiny_encoder: Path, tmp_path: Path) -> None:
+    """Transformers alone would make every word unknown."""
+    (tmp_path / "config.json").write_bytes((tiny_encoder / "config.json").read_bytes())
+    with pytest.raises(WeightsError, match=r"has no vocabulary\. Expected a tokenizer\.json"):
+        load_tokenizer_json(str(tmp_path))
