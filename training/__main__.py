@@ -32,7 +32,8 @@ from training.errors import CheckpointError, ConfigError, TrainingError
 from training.evaluation import Metrics, as_sections, predict_logits, report_on_dev
 from training.examples import EncodedExamples
 from training.kinds.base import Calibration, Logits
-from training.progress import RunObserver, build_progress, metrics_table, say
+from training.processes import this_process
+from training.progress import RunObserver, SilentObserver, build_progress, metrics_table, say
 
 
 def fit(config_file: Path, output: Path, *, resume: bool, console: Console) -> None:
@@ -45,7 +46,10 @@ def fit(config_file: Path, output: Path, *, resume: bool, console: Console) -> N
 def fit_config(config: Config, output: Path, *, resume: bool, console: Console) -> bool:
     """Train, then evaluate the best checkpoint on dev. Returns False if all of it was done before."""
     folder = RunFolder(output)
-    folder.start(dump_config(config), resume=resume)
+    processes = this_process()
+    if processes.is_main_process:
+        folder.start(dump_config(config), resume=resume)
+    processes.wait_for_everyone()
     index = folder.index
     if index is not None and index.finished:
         say(console, f"{output} is already finished.")
@@ -57,12 +61,17 @@ def fit_config(config: Config, output: Path, *, resume: bool, console: Console) 
     for note in run.notes:
         say(console, note)
     say(console, f"{config.name}: {trainer.settings.steps} steps, {', '.join(config.tasks)}")
-    with RunObserver(
-        console, output / "tensorboard", steps=trainer.settings.steps, first_step=trainer.step
-    ) as observer:
+    watching: RunObserver | SilentObserver = SilentObserver()
+    if processes.is_main_process:
+        watching = RunObserver(
+            console, output / "tensorboard", steps=trainer.settings.steps, first_step=trainer.step
+        )
+    with watching as observer:
         trainer.fit(observer, run.write_checkpoint)
-    evaluate_run(output, console=console)
-    folder.finish()
+    if processes.is_main_process:
+        evaluate_run(output, console=console)
+        folder.finish()
+    processes.wait_for_everyone()
     return True
 
 
@@ -198,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compare_parser.add_argument("--tasks", nargs="+", metavar="TASK", help="only these; all by default")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
-    console = Console()
+    console = Console(quiet=not this_process().is_main_process)
     try:
         if options.command == "fit":
             fit(options.config, options.output, resume=options.resume, console=console)

@@ -38,6 +38,7 @@ from training.checkpoint import (
 )
 from training.config import Config
 from training.config_file import dump_config
+from training.conflict_probe import ConflictProbe
 from training.encoder import (
     SharedEncoder,
     build_encoder,
@@ -49,6 +50,7 @@ from training.errors import CheckpointError, ConfigError, WeightsError
 from training.gradients import GradientStep
 from training.model import MultitaskModel
 from training.optimization import build_optimizer, build_schedule
+from training.processes import this_process
 from training.schedules.averaged_model import AveragedModel
 from training.schedules.thawing import Thawing
 from training.selection import EarlyStopping
@@ -146,7 +148,9 @@ class Run:
     notes: tuple[str, ...]
 
     def write_checkpoint(self, trainer: Trainer, evaluation: Evaluation) -> None:
-        """Save model and state under ``checkpoints/``."""
+        """Save model and state under ``checkpoints/``; of several processes, the main one alone."""
+        if not this_process().is_main_process:
+            return
 
         def write(folder: Path) -> None:
             save_file({k: v.contiguous() for k, v in trainer.model.state_dict().items()}, folder / MODEL_FILE)
@@ -194,14 +198,11 @@ def build_run(config: Config, folder: RunFolder) -> Run:
     faults = encoder_faults(encoder, max_length=config.encoder.max_length, poolings=poolings)
     if faults:
         raise ConfigError(config.name, faults)
+    this_process()  # joined our way: the accelerator keeps to it
     accelerator = Accelerator(
         mixed_precision=config.training.mixed_precision,
         gradient_accumulation_steps=config.training.gradient_accumulation,
     )
-    if accelerator.num_processes > 1:
-        raise ConfigError(
-            config.name, [f"started as {accelerator.num_processes} processes; only one is supported"]
-        )
     model.to(accelerator.device)
     sizes = sampling_sizes(config, data.train)
     settings = _loop_settings(config, sizes)
@@ -236,6 +237,9 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         settings=settings,
         averaged=AveragedModel(model, average) if average is not None else None,
         thawing=_build_thawing(config, model),
+        probe=ConflictProbe(model, data.tasks, data.train, batch_size=config.training.batch_size)
+        if config.training.conflict_probe
+        else None,
     )
     return Run(trainer=trainer, config=config, tokenizer=tokenizer, folder=folder, notes=data.notes)
 
@@ -274,4 +278,5 @@ def _loop_settings(config: Config, sizes: Mapping[str, int]) -> LoopSettings:
         evaluate_every=training.evaluate_every or max(1, steps // EVALUATIONS_A_RUN),
         batch_size=EVALUATION_BATCH_SIZE,
         score=config.joint_score,
+        seed=config.seed,
     )

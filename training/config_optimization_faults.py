@@ -86,8 +86,8 @@ def _frozen_faults(training: Mapping[str, Any]) -> Iterator[str]:
         yield f"aggregation: {name} combines gradients of shared parameters, but {shared}"
     if method(training.get("balancing")) == "gradnorm":
         yield f"balancing: gradnorm compares gradients of the last shared layer, but {shared}"
-    for place in ("layer_decay", "unfreeze_every"):
-        if training.get(place) is not None:
+    for place in ("layer_decay", "unfreeze_every", "conflict_probe"):
+        if training.get(place):
             yield f"{place}: only for an encoder that trains: set encoder.train: full, or leave it out"
 
 

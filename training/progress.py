@@ -71,6 +71,8 @@ class RunObserver:
         for task, metrics in evaluation.metrics.items():
             for metric, value in metrics.items():
                 self._writer.add_scalar(f"{metric}/{task}", value, evaluation.step)
+        for (first, second), cosine in evaluation.cosines.items():
+            self._writer.add_scalar(f"probed_cosine/{first}_{second}", cosine, evaluation.step)
         self._writer.add_scalar("joint_score", evaluation.score, evaluation.step)
         primary = {task: next(iter(values.values())) for task, values in evaluation.metrics.items()}
         scores = "  ".join(f"{task} {value:.3f}" for task, value in primary.items())
@@ -83,6 +85,22 @@ class RunObserver:
 
     def _loss_note(self) -> str:
         return " ".join(f"{name} {loss:.3f}" for name, loss in self._losses.items())
+
+
+class SilentObserver:
+    """Shows nothing: of a process beside the main one."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def on_step(self, step: int, report: StepReport, rates: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def on_evaluation(self, evaluation: Evaluation) -> None:
+        """Nothing."""
 
 
 def say(console: Console, line: str) -> None:

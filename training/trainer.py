@@ -1,17 +1,20 @@
 """The training loop, top to bottom."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
+import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from training.batches import ExampleStream, LabelledBatch, collate
+from training.conflict_probe import ConflictProbe
 from training.evaluation import Metrics, evaluate
 from training.examples import EncodedExamples
 from training.gradients import BatchLoss, GradientStep, StepReport
@@ -20,9 +23,12 @@ from training.samplers import Sampler
 from training.schedules.averaged_model import AveragedModel
 from training.schedules.listening import Listener
 from training.schedules.thawing import Thawing
+from training.seeding import mixed
 from training.selection import EarlyStopping, joint_score
 from training.state import RandomState, Stateful, load_state, save_state
 from training.tasks import Task
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,7 @@ class LoopSettings:
         evaluate_every: Steps between evaluations, each followed by a checkpoint.
         batch_size: Of evaluation.
         score: ``task.metric`` entries of the joint score.
+        seed: Of the whole run.
     """
 
     steps: int
@@ -44,16 +51,18 @@ class LoopSettings:
     evaluate_every: int
     batch_size: int
     score: tuple[str, ...]
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What an evaluation on the selection split found."""
+    """What an evaluation on the selection split found, and the cosines between tasks if they are probed."""
 
     step: int
     metrics: Metrics
     score: float
     is_best: bool
+    cosines: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
 class Observer(Protocol):
@@ -100,6 +109,7 @@ class Trainer:
         settings: Numbers of the loop.
         averaged: Evaluated and saved instead of the last weights, if given.
         thawing: Freezes and thaws the encoder's layers, if given.
+        probe: Measures gradient conflict at each evaluation, if given.
     """
 
     def __init__(
@@ -119,6 +129,7 @@ class Trainer:
         settings: LoopSettings,
         averaged: AveragedModel | None = None,
         thawing: Thawing | None = None,
+        probe: ConflictProbe | None = None,
     ) -> None:
         self.model = model
         self.settings = settings
@@ -135,6 +146,7 @@ class Trainer:
         self._stopping = stopping
         self._averaged = averaged
         self._thawing = thawing
+        self._probe = probe
 
     def fit(self, observer: Observer, write_checkpoint: CheckpointWriter) -> None:
         """Train until the last step or until patience runs out."""
@@ -163,6 +175,9 @@ class Trainer:
         self.step = load_state(file, self._parts())
 
     def _train_step(self) -> StepReport:
+        if self._accelerator.num_processes > 1:
+            # Every process drops other units, and a resumed one the same again.
+            torch.manual_seed(mixed(self.settings.seed, self.step, self._accelerator.process_index))
         if self._thawing is not None:
             self._thawing.begin_step(self.step)
         draws = [self._draw() for _ in range(self.settings.gradient_accumulation)]
@@ -179,29 +194,49 @@ class Trainer:
         return report
 
     def _draw(self) -> dict[str, BatchLoss]:
-        return {name: self._batch_loss(name, self._next_batch(name)) for name in self._sampler.draw()}
+        return {name: self._batch_loss(name, *self._next_batch(name)) for name in self._sampler.draw()}
 
-    def _batch_loss(self, name: str, batch: LabelledBatch) -> BatchLoss:
+    def _batch_loss(self, name: str, batch: LabelledBatch, share: float) -> BatchLoss:
         def compute() -> Tensor:
             with self._accelerator.autocast():
                 logits = self.model(name, batch.inputs)
-            return self._tasks[name].kind.loss(logits.float(), batch)
+            return share * self._tasks[name].kind.loss(logits.float(), batch)
 
         return compute
 
-    def _next_batch(self, name: str) -> LabelledBatch:
+    def _next_batch(self, name: str) -> tuple[LabelledBatch, float]:
+        """This process's part of a task's next batch, and its share of the batch's examples."""
         indices = self._streams[name].next()
-        batch = collate(self._train[name], indices, pad_token_id=self.model.encoder.pad_token_id)
-        return batch.to(self._accelerator.device)
+        mine = indices[self._accelerator.process_index :: self._accelerator.num_processes]
+        # A process without an example computes one for nothing: all must take part in the same sums.
+        chosen = mine if len(mine) > 0 else indices[:1]
+        batch = collate(self._train[name], chosen, pad_token_id=self.model.encoder.pad_token_id)
+        return batch.to(self._accelerator.device), len(mine) / len(indices)
 
     def _evaluate(self) -> Evaluation:
-        metrics = evaluate(self.model, self._tasks, self._selection, batch_size=self.settings.batch_size)
+        metrics, cosines = self._on_one_process(self._measure)
         score = joint_score(metrics, self.settings.score)
         primary = {name: metrics[name][task.kind.metrics[0]] for name, task in self._tasks.items()}
         self._gradients.weighing.end_evaluation(primary)
         if isinstance(self._sampler, Listener):
             self._sampler.end_evaluation(primary, score)
-        return Evaluation(step=self.step, metrics=metrics, score=score, is_best=self._stopping.update(score))
+        return Evaluation(
+            step=self.step,
+            metrics=metrics,
+            score=score,
+            is_best=self._stopping.update(score),
+            cosines=cosines,
+        )
+
+    def _measure(self) -> tuple[Metrics, dict[tuple[str, str], float]]:
+        metrics = evaluate(self.model, self._tasks, self._selection, batch_size=self.settings.batch_size)
+        return metrics, self._probe.measure() if self._probe is not None else {}
+
+    def _on_one_process(self, compute: Callable[[], T]) -> T:
+        """What the main process computes, on every process."""
+        found = [compute() if self._accelerator.is_main_process else None]
+        result = broadcast_object_list(found)[0]
+        return cast("T", result)
 
     def _rates(self) -> dict[str, float]:
         """The largest learning rate of each part of the model."""

@@ -86,6 +86,7 @@ def test_every_mistake_is_told_with_its_place_and_what_is_possible(
         ({"aggregation": "mgda", "batches": "metabatch"}, "aggregation: mgda combines gradients of shared"),
         ({"balancing": "gradnorm", "batches": "metabatch"}, "balancing: gradnorm compares gradients"),
         ({"layer_decay": 0.9}, "layer_decay: only for an encoder that trains"),
+        ({"conflict_probe": True}, "conflict_probe: only for an encoder that trains"),
         ({"unfreeze_every": 3}, "unfreeze_every: only for an encoder that trains"),
     ],
 )

@@ -27,7 +27,7 @@ Not offered: TorchJD's Krum and trimmed mean (they guard against dishonest rows)
 several independent batches of a task a step) and CR-MOGM (a modifier of others).
 """
 
-from training.aggregation.combining import Combination, combine, seeded
+from training.aggregation.combining import Combination, combine
 from training.aggregation.memory import recall, remember
 from training.aggregation.methods import METHODS, AggregationMethod, build_aggregator
 from training.aggregation.task_gradients import TaskGradients
@@ -41,5 +41,4 @@ __all__ = [
     "combine",
     "recall",
     "remember",
-    "seeded",
 ]

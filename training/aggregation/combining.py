@@ -1,8 +1,6 @@
 """The matrix of task gradients → one gradient, with what is worth logging about it."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -68,21 +66,3 @@ def _apply(aggregator: Aggregator, matrix: Tensor, gramian: Tensor) -> tuple[Ten
         nearest = torch.linalg.lstsq(gramian.double().cpu(), inner.unsqueeze(1), driver="gelsd").solution
         return gradient, nearest.flatten().to(gramian)
     return weights @ matrix, weights
-
-
-@contextmanager
-def seeded(*seeds: int) -> Iterator[None]:
-    """Let random draws inside depend on these numbers alone, and leave no trace outside.
-
-    So the order in which PCGrad visits the tasks is a function of seed and step: the same after a resume,
-    and on every process.
-
-    Args:
-        seeds: Such as the run's seed and the step.
-    """
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        state = 0
-        for seed in seeds:
-            state = (state * 1_000_003 + seed) % 2**63
-        torch.manual_seed(state)
-        yield

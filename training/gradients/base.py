@@ -9,9 +9,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from training.aggregation import seeded
 from training.balancing import LossWeighing, StepObservation
 from training.gradients.processes import sum_over_processes
+from training.seeding import seeded
 
 BatchLoss = Callable[[], Tensor]
 """Computes one task's loss on one batch; on the same batch each time it is called.

@@ -8,11 +8,12 @@ from accelerate import Accelerator
 from torch import nn
 from torchjd.aggregation import Aggregator
 
-from training.aggregation import TaskGradients, combine, recall, remember, seeded
+from training.aggregation import TaskGradients, combine, recall, remember
 from training.balancing import LossWeighing
 from training.conflict import pairwise
 from training.gradients.base import Draw, GradientStep, StepReport, means
 from training.gradients.processes import sum_over_processes
+from training.seeding import seeded
 
 
 class CombinedGradients(GradientStep):

@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.aggregation import METHODS, build_aggregator, combine, recall, remember, seeded
+from training.aggregation import METHODS, build_aggregator, combine, recall, remember
+from training.seeding import seeded
 
 PARAMETERS: dict[str, dict[str, Any]] = {"cagrad": {"c": 0.5}, "fairgrad": {"alpha": 1.0}}
 RANDOM = {"pcgrad", "gradvac", "graddrop", "random"}

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchjd.scalarization import COSMOS, FAMO, IMTLL, PBI, STCH, UW, GeometricMean, Scalarizer
 
-from training.aggregation import seeded
 from training.balancing import Balancer, BalancerFactory, StepObservation
 from training.balancing.scalarizers import LOG_LIMIT
+from training.seeding import seeded
 
 TASKS = ("a", "b", "c")
 FACTORY = BalancerFactory(tasks=TASKS, epoch_steps=3)
