@@ -38,7 +38,7 @@ CROSS = {"kind": "pair_classification", "pair": "cross_encoder", "labels": ["no"
 BI = {"kind": "pair_classification", "pair": "bi_encoder", "labels": ["no", "yes"]}
 TAGS = {"kind": "tagging", "scheme": "plain", "labels": ["NOUN", "VERB", "X"]}
 SPANS = {"kind": "question_answering"}
-CHOICE = {"kind": "multiple_choice"}
+CHOICE = {"kind": "multiple_choice", "question": "question"}
 
 Build = Callable[..., HeadSpec]
 
