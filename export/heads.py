@@ -183,6 +183,7 @@ def _named(heads: Mapping[str, TrainedHead], file: Path, hidden_size: int, num_l
             _export_together({task: head}, file, hidden_size=hidden_size, num_layers=num_layers)
         except Exception as error:
             reasons.append(f"the head of task {task!r} cannot be written as a graph: {_first_line(error)}")
+    file.unlink(missing_ok=True)
     return ExportError("; ".join(reasons) or "The heads cannot be written as graphs together.")
 
 
@@ -190,7 +191,8 @@ def _first_line(error: BaseException) -> str:
     """The reason beneath the exporter's own report, which is many lines of advice."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    first, *_ = [*str(error).strip().splitlines(), ""]
+    return f"{type(error).__name__}: {first}"
 
 
 def _examples(hidden_size: int, num_layers: int) -> dict[str, Tensor]:

@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from export.heads import describe_head
-from export.manifest import Manifest
+from export.errors import ExportError
+from export.heads import TrainedHead, describe_head, export_heads
+from export.manifest import Manifest, Pooling
 from export.sessions import Graph
 from training.build import TrainedModel
 
@@ -80,3 +82,26 @@ def test_architectures_are_described_for_people(trained: TrainedModel) -> None:
     assert found["duplicate"] == "full + mlp [16]"
     assert found["overlap"] == "diff_product + linear"
     assert found["paraphrase"] == "linear", "a cross-encoded pair is one vector"
+
+
+class Undecided(nn.Module):
+    """A head whose path depends on its values, which no graph can hold."""
+
+    input_names = ("pooled",)
+
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        return pooled if pooled.sum() > 0 else -pooled
+
+
+def test_a_head_that_cannot_become_a_graph_is_named(trained: TrainedModel, tmp_path: Path) -> None:
+    heads = {
+        "sentiment": TrainedHead(module=trained.model.heads["sentiment"], pooling=Pooling.MEAN),
+        "undecided": TrainedHead(module=Undecided(), pooling=Pooling.MEAN),
+    }
+    files = {name: tmp_path / f"{name}.onnx" for name in heads}
+    with pytest.raises(
+        ExportError, match="the head of task 'undecided' cannot be written as a graph"
+    ) as caught:
+        export_heads(heads, files, hidden_size=32, num_layers=2)
+    assert "sentiment" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
