@@ -115,7 +115,7 @@ class Ranking(Kind):
         without = sum(not any(example.target) for example in examples)
         if not without:
             return ()
-        unlearnt = " and are not learnt from" if self.objective == "listwise" else ""
+        unlearnt = ", and a listwise loss learns nothing from them" if self.objective == "listwise" else ""
         return (
             f"{without} of {len(examples)} queries have no relevant document: "
             f"they count in no metric{unlearnt}",

@@ -54,7 +54,7 @@ def test_data_without_any_relevant_document_is_refused() -> None:
 def test_queries_without_a_relevant_document_are_counted_out_loud() -> None:
     examples = examples_of([query_of([0, 1]), query_of([0, 0])])
     assert KIND.notes(examples) == ("1 of 2 queries have no relevant document: they count in no metric",)
-    assert "and are not learnt from" in Ranking(objective="listwise").notes(examples)[0]
+    assert "a listwise loss learns nothing from them" in Ranking(objective="listwise").notes(examples)[0]
     assert KIND.notes(examples_of([query_of([1])])) == ()
 
 
@@ -165,5 +165,5 @@ def test_a_row_that_does_not_fit_says_why(cells: tuple[object, ...], fault: str)
 
 
 def test_a_million_characters_and_a_nul_are_documents(tiny_encoder: Path) -> None:
-    given = {"query": "lamp", "documents": ["a " * 500_000, "a\x00b"]}
-    assert KIND.encode(examples_of([(given, (1.0, 0.0))]), tokenizer_of(tiny_encoder)).lengths[0] == 24
+    given = {"query": "lamp", "documents": ["a" * 10**6, "a\x00b"]}
+    assert KIND.encode(examples_of([(given, (1.0, 0.0))]), tokenizer_of(tiny_encoder)).lengths[0] <= 24
