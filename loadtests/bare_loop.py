@@ -18,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from export.manifest import TOKENIZER_FILE, HeadInput, Manifest, Precision, TaskEntry, read_manifest
-from service.packing import Layout, PackedBatch, pack
+from service.packing import PackedBatch, RowLayout, pack
 from service.tokenization import FastTokenizer, TokenizedInput
 
 ONE_EACH = 0
@@ -43,7 +43,11 @@ class LoopShape:
         rows = "one text a row" if self.row_len == ONE_EACH else f"rows of {self.row_len}"
         return f"{rows}, batches of {self.batch_tokens} tokens"
 
-    def layout(self, lengths: Sequence[int]) -> Layout:
+    def split(self, lengths: Sequence[int]) -> list[list[int]]:
+        """The loop has cut its batches already."""
+        return [list(range(len(lengths)))]
+
+    def layout(self, lengths: Sequence[int]) -> RowLayout:
         """Fill rows in the given order (next fit); they are as long as the fullest of them."""
         rows: list[list[int]] = []
         room = 0
@@ -54,7 +58,7 @@ class LoopShape:
             rows[-1].append(index)
             room -= length
         longest = max(sum(lengths[index] for index in row) for row in rows)
-        return Layout(rows=tuple(map(tuple, rows)), row_len=longest)
+        return RowLayout(rows=tuple(map(tuple, rows)), row_len=longest)
 
 
 class BareLoop:
