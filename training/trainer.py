@@ -139,7 +139,7 @@ class Trainer:
         self._selection = selection
         self._streams = streams
         self._sampler = sampler
-        self._gradients = gradients
+        self.gradients = gradients
         self._optimizer = optimizer
         self._schedule = schedule
         self._accelerator = accelerator
@@ -180,12 +180,12 @@ class Trainer:
             torch.manual_seed(mixed(self.settings.seed, self.step, self._accelerator.process_index))
         if self._thawing is not None:
             self._thawing.begin_step(self.step)
-        draws = [self._draw() for _ in range(self.settings.gradient_accumulation)]
-        report = self._gradients(draws, step=self.step)
+        draws = [self.draw() for _ in range(self.settings.gradient_accumulation)]
+        report = self.gradients(draws, step=self.step)
         self._accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self._optimizer.step()
         self._schedule.step()
-        self._gradients.finish(draws)
+        self.gradients.finish(draws)
         self._optimizer.zero_grad()
         if self._averaged is not None:
             self._averaged.end_step()
@@ -193,7 +193,8 @@ class Trainer:
             self._sampler.end_step(report.losses)
         return report
 
-    def _draw(self) -> dict[str, BatchLoss]:
+    def draw(self) -> dict[str, BatchLoss]:
+        """The losses of the tasks that come next, each on its next batch."""
         return {name: self._batch_loss(name, *self._next_batch(name)) for name in self._sampler.draw()}
 
     def _batch_loss(self, name: str, batch: LabelledBatch, share: float) -> BatchLoss:
@@ -217,7 +218,7 @@ class Trainer:
         metrics, cosines = self._on_one_process(self._measure)
         score = joint_score(metrics, self.settings.score)
         primary = {name: metrics[name][task.kind.metrics[0]] for name, task in self._tasks.items()}
-        self._gradients.weighing.end_evaluation(primary)
+        self.gradients.weighing.end_evaluation(primary)
         if isinstance(self._sampler, Listener):
             self._sampler.end_evaluation(primary, score)
         return Evaluation(
@@ -249,8 +250,8 @@ class Trainer:
         parts: dict[str, Stateful] = {
             "optimizer": self._optimizer,
             "schedule": self._schedule,
-            "gradients": self._gradients,
-            "weighing": self._gradients.weighing,
+            "gradients": self.gradients,
+            "weighing": self.gradients.weighing,
             "sampler": self._sampler,
             "stopping": self._stopping,
             "random": RandomState(),

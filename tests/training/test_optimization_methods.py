@@ -80,7 +80,7 @@ def test_which_methods_mix_all_losses_is_known_before_the_run(
 ) -> None:
     for name in names_of(BalancingConfig):
         run = start_run(small_config(balancing=name, **META), tmp_path / name)
-        needs = run.trainer._gradients.weighing.balancer.needs_every_task
+        needs = run.trainer.gradients.weighing.balancer.needs_every_task
         assert needs == (name in NEEDS_EVERY_TASK), name
 
 
@@ -89,8 +89,8 @@ def test_only_an_aggregator_keeps_the_tasks_gradients_apart(
 ) -> None:
     summed = start_run(small_config(**META), tmp_path / "sum").trainer
     combined = start_run(small_config(aggregation="pcgrad", **META), tmp_path / "pcgrad").trainer
-    assert isinstance(summed._gradients, SummedGradients)
-    assert isinstance(combined._gradients, CombinedGradients)
+    assert isinstance(summed.gradients, SummedGradients)
+    assert isinstance(combined.gradients, CombinedGradients)
     recorder = Recorder(stop_after=1)
     with pytest.raises(InterruptedError):
         combined.fit(recorder, lambda *_: None)

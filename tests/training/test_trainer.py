@@ -132,10 +132,10 @@ def test_a_metabatch_gradient_is_the_weighted_sum_of_the_tasks_gradients(
     trainer = without_dropout(start_run(raw, tmp_path / "run").trainer)
     trainer.model.train()
     weight = trainer.model.encoder.backbone.embeddings.word_embeddings.weight
-    draw = trainer._draw()
+    draw = trainer.draw()
     losses = {name: compute() for name, compute in draw.items()}
     alone = [torch.autograd.grad(loss, weight)[0] for loss in losses.values()]
-    trainer._gradients([draw], step=0)
+    trainer.gradients([draw], step=0)
     together = weight.grad
     torch.testing.assert_close(together, alone[0] + 0.25 * alone[1])
 
