@@ -53,13 +53,15 @@ class RunObserver:
         self._writer.close()
 
     def on_step(self, step: int, report: StepReport, rates: Mapping[str, float]) -> None:
-        """Move the bar and log losses, effective weights, gradient cosines and rates."""
+        """Move the bar and log losses, effective weights, gradient cosines, draws and rates."""
         for name, loss in report.losses.items():
             past = self._losses.get(name, loss)
             self._losses[name] = SMOOTHING * past + (1 - SMOOTHING) * loss
             self._writer.add_scalar(f"loss/{name}", loss, step)
         for name, weight in report.weights.items():
             self._writer.add_scalar(f"weight/{name}", weight, step)
+        for name, probability in report.probabilities.items():
+            self._writer.add_scalar(f"sampling/{name}", probability, step)
         for (first, second), cosine in report.cosines.items():
             self._writer.add_scalar(f"gradient_cosine/{first}_{second}", cosine, step)
         for group, rate in rates.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
@@ -180,6 +180,7 @@ class Trainer:
             torch.manual_seed(mixed(self.settings.seed, self.step, self._accelerator.process_index))
         if self._thawing is not None:
             self._thawing.begin_step(self.step)
+        probabilities = dict(self._sampler.probabilities)
         draws = [self.draw() for _ in range(self.settings.gradient_accumulation)]
         report = self.gradients(draws, step=self.step)
         self._accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
@@ -191,7 +192,7 @@ class Trainer:
             self._averaged.end_step()
         if isinstance(self._sampler, Listener):
             self._sampler.end_step(report.losses)
-        return report
+        return replace(report, probabilities=probabilities)
 
     def draw(self) -> dict[str, BatchLoss]:
         """The losses of the tasks that come next, each on its next batch."""

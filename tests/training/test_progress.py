@@ -15,7 +15,9 @@ EVALUATION = Evaluation(
 
 def report(losses: dict[str, float]) -> StepReport:
     weights = dict.fromkeys(losses, 0.5)
-    return StepReport(losses=losses, weights=weights, cosines={("mood", "stars"): -0.25})
+    return StepReport(
+        losses=losses, weights=weights, cosines={("mood", "stars"): -0.25}, probabilities={"mood": 1.0}
+    )
 
 
 def test_away_from_a_terminal_a_run_prints_one_plain_line_an_evaluation(tmp_path: Path) -> None:
@@ -46,6 +48,7 @@ def test_losses_scores_and_rates_are_tensorboard_series(tmp_path: Path) -> None:
     assert set(series.Tags()["scalars"]) == {
         "loss/mood",
         "weight/mood",
+        "sampling/mood",
         "gradient_cosine/mood_stars",
         "learning_rate/heads",
         "learning_rate/encoder",

@@ -30,11 +30,13 @@ class StepReport:
         losses: Unweighted means over the step's batches.
         weights: How much of each task's own gradient the shared parameters got.
         cosines: Between every two tasks' gradients, where they were kept apart.
+        probabilities: Share of the coming draws that each task was in, before the step.
     """
 
     losses: dict[str, float]
     weights: dict[str, float]
     cosines: dict[tuple[str, str], float] = field(default_factory=dict)
+    probabilities: dict[str, float] = field(default_factory=dict)
 
 
 class GradientStep(ABC):
