@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.manifest import TaskEntry
+from export.manifest import TaskEntry, TaskKind
 from loadtests.errors import LoadTestError
+from service.kinds.scores import sigmoid, softmax
 
 TOLERANCE = 1e-3
 
@@ -46,7 +47,7 @@ def _difference(answer: Mapping[str, Any], row: NDArray[np.float32], task: TaskE
     if task.labels is None:
         expected = float(row[0])
         return abs(float(answer["value"]) - expected) / max(1.0, abs(expected))
-    scores = np.exp(row.astype(np.float64) - row.max())
-    scores /= scores.sum()
+    probabilities = sigmoid if task.kind is TaskKind.MULTI_LABEL else softmax
+    scores = probabilities(row, temperature=task.temperature)
     found = [answer["scores"][label] for label in task.labels]
     return float(np.abs(scores - found).max())

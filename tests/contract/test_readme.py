@@ -75,7 +75,9 @@ def test_the_shown_answer_has_the_form_of_the_real_one(address: str) -> None:
     assert shown.keys() == found.keys()
     assert shown["usage"].keys() == found["usage"].keys()
     assert {task: answer.keys() for task, answer in shown["predictions"][0].items()} == {
-        task: answer.keys() for task, answer in found["predictions"][0].items()
+        # The tiny encoder of the tests reads fewer tokens than the README's text has.
+        task: answer.keys() - {"truncated"}
+        for task, answer in found["predictions"][0].items()
     }
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from export.__main__ import main, run_export
 from export.bundle import STAGES
+from export.manifest import SCHEMA_VERSION
 from tests.export.conftest import edit_manifest
 from tests.support.processes import PATIENCE_S, start
 
@@ -89,8 +90,8 @@ def test_verifying_a_damaged_bundle_is_a_one_line_error_that_names_the_file(
 def test_verifying_a_newer_bundle_is_a_one_line_error(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    edit_manifest(bundle, lambda raw: raw.update(schema_version=2))
-    assert "has schema version 2" in error_of(["verify", str(bundle)], capsys)
+    edit_manifest(bundle, lambda raw: raw.update(schema_version=SCHEMA_VERSION + 1))
+    assert f"has schema version {SCHEMA_VERSION + 1}" in error_of(["verify", str(bundle)], capsys)
 
 
 @pytest.mark.integration

@@ -11,6 +11,7 @@ import pytest_asyncio
 from service.assembly import Runtime, launch
 from service.inputs import PairInput
 from service.kinds.answers import Answer
+from service.kinds.scores import softmax
 from service.schemas import parse_input
 from service.settings import Provider, Settings
 from tests.support.tiny import WORDS
@@ -75,10 +76,11 @@ async def test_served_answers_on_the_dev_set_are_the_torch_models(
         [parse_input(example.input) for example in examples], tasks=[task], timeout_s=TIMEOUT_S
     )
 
-    for row, answers in zip(np.concatenate(logits).astype(np.float64), prediction.answers, strict=True):
+    temperature = trained.metrics["calibration"].get(task, {"temperature": 1.0})["temperature"]
+    for row, answers in zip(np.concatenate(logits), prediction.answers, strict=True):
         answer = answers[task]
         if spec.kind.labels:
-            scores = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
+            scores = softmax(row, temperature=temperature)
             assert numbers(answer) == pytest.approx(scores.tolist(), abs=1e-4)
             assert answer["label"] == spec.kind.labels[int(row.argmax())]
         else:
