@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from loadtests.answers import check_answers
 from loadtests.bare_loop import ONE_EACH, BareLoop, LoopShape
 from loadtests.errors import LoadTestError
+from service.kinds.scores import softmax
 
 TEXTS = [
     "the parcel arrived",
@@ -68,7 +69,7 @@ def test_answers_of_the_same_model_pass_and_others_do_not(bare: BareLoop) -> Non
     logits = bare.logits(TEXTS, ["sentiment", "stars"])
     answers = []
     for row, value in zip(logits["sentiment"], logits["stars"], strict=True):
-        scores = np.exp(row) / np.exp(row).sum()
+        scores = softmax(row, temperature=tasks["sentiment"].temperature)
         labels = tasks["sentiment"].labels
         assert labels is not None
         answers.append(
