@@ -24,7 +24,7 @@ from export.model_card import model_card
 from export.parity import TOLERANCE, Parity, check_parity
 from export.sessions import Graph
 from export.verify import verify_bundle
-from training.build import TrainedModel, load_model
+from training.assembly.trained import TrainedModel, load_model
 from training.data import encode_examples
 from training.evaluation import predict_logits
 

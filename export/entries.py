@@ -17,7 +17,7 @@ from export.manifest import (
 )
 from export.masks import layout_of
 from export.pooling import exported_poolings
-from training.build import TrainedModel
+from training.assembly.trained import TrainedModel
 from training.calibration import DEFAULT_THRESHOLD
 from training.kinds.base import UNCALIBRATED, Calibration
 from training.kinds.question_answering import QuestionAnswering

@@ -11,7 +11,7 @@ from export.inference import run_task
 from export.inputs import input_fault, sequences_of
 from export.manifest import GOLDEN_FILE, BundleFileError, GoldenExample, Manifest, Precision, deviation
 from export.sessions import Graph
-from training.build import TrainedModel
+from training.assembly.trained import TrainedModel
 from training.data import load_examples
 from training.errors import DataError
 from training.examples import Examples

@@ -13,15 +13,15 @@ from export.errors import ExportError
 from export.graphs import export_graph
 from export.inference import LOGITS
 from export.manifest import HeadInput, Pooling
-from training.build_heads import combine_of
-from training.config_heads import (
+from training.assembly.heads import combine_of
+from training.config.heads import (
     CustomHeadConfig,
     HfHeadConfig,
     LinearHeadConfig,
     MlpHeadConfig,
     SubEncoderHeadConfig,
 )
-from training.config_tasks import TaskConfig
+from training.config.tasks import TaskConfig
 from training.heads.poolings import LAYER_MIXES
 from training.kinds.base import Kind
 from training.model import MultitaskModel

@@ -2,7 +2,7 @@
 
 from export.manifest import Manifest, TaskEntry, TaskKind
 from export.parity import Parity
-from training.build import TrainedModel
+from training.assembly.trained import TrainedModel
 
 ECE, ECE_CALIBRATED = "ece", "ece_calibrated"
 """Names of the expected calibration error among the dev metrics."""

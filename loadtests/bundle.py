@@ -82,7 +82,7 @@ def build_bench_bundle(bundle: Path) -> None:
     from rich.console import Console
 
     from export.bundle import export_bundle
-    from training.__main__ import fit
+    from training.commands.fit import fit
 
     with tempfile.TemporaryDirectory(prefix="loadtests-") as name:
         folder = Path(name)

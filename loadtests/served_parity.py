@@ -19,7 +19,7 @@ from rich.console import Console
 
 from loadtests.served_answers import TOLERANCE, compare_answers
 from loadtests.server import serve
-from training.build import TrainedModel, load_model
+from training.assembly.trained import TrainedModel, load_model
 from training.data import encode_examples, load_examples
 from training.evaluation import predict_logits
 from training.kinds.base import Calibration

@@ -26,10 +26,10 @@ from rich.console import Console
 from loadtests.ratios import Ratio, interleave
 from loadtests.report import Circumstances, look_around
 from service.cpus import usable_cpus
-from training.build import build_run
+from training.assembly.run import build_run
 from training.checkpoint import RunFolder
-from training.config import Config
-from training.config_file import load_config, parse_config
+from training.config.file import load_config, parse_config
+from training.config.schema import Config
 from training.errors import TrainingError
 from training.gradients.base import Draw
 from training.trainer import Trainer

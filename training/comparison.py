@@ -7,13 +7,13 @@ budget for the task, not for the whole run.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from training.config import Config
-from training.config_optimization import (
+from training.config.optimization import (
     BatchesConfig,
     ConstantBalancingConfig,
     PlainAggregationConfig,
     PlainSamplingConfig,
 )
+from training.config.schema import Config
 from training.evaluation import Metrics
 
 MARGIN = 0.015

@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 from tokenizers import Tokenizer
 
-from training.config_tasks import DATA_SUFFIXES, HubSplit
+from training.config.tasks import DATA_SUFFIXES, HubSplit
 from training.errors import DataError
 from training.examples import EncodedExamples, Example, Examples
 from training.kinds.base import RowError

@@ -84,7 +84,7 @@ class Observer(Protocol):
 
 
 class CheckpointWriter(Protocol):
-    """Saves the run; ``training.build`` knows what a checkpoint holds."""
+    """Saves the run; ``training.assembly.run`` knows what a checkpoint holds."""
 
     def __call__(self, trainer: "Trainer", evaluation: Evaluation) -> None:
         """Write a checkpoint of the trainer's present state."""

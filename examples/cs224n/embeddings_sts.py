@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr
 from tokenizers import Tokenizer
 
-from training.build import load_model
-from training.config_file import load_config
+from training.assembly.trained import load_model
+from training.config.file import load_config
 from training.data import load_examples
 from training.encoder import SharedEncoder, load_encoder, load_tokenizer_json
 from training.examples import Examples

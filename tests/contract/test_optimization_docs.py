@@ -6,8 +6,8 @@ from typing import get_args
 
 import yaml
 
-from training.config import TrainingConfig
-from training.config_optimization import OPTIMIZATION
+from training.config.optimization import OPTIMIZATION
+from training.config.schema import TrainingConfig
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "optimization.md").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from export.bundle import export_bundle
 from service.settings import Settings
 from tests.support.service_process import ROOT, free_port, start_service, stop, wait_until_ready
 from tests.support.tiny import write_config
-from training.__main__ import fit
+from training.commands.fit import fit
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 QUICKSTART = ROOT / "examples" / "support_desk" / "support_desk.yaml"

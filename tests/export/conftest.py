@@ -12,7 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 from export.manifest import MANIFEST_FILE, Manifest, hash_file, read_manifest
-from training.build import TrainedModel, load_model
+from training.assembly.trained import TrainedModel, load_model
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from export.verify import verify_bundle
 from tests.support.processes import kill_when, start
 from tests.support.tiny import tiny_config, write_config
 from training.__main__ import main as training_main
-from training.build import TrainedModel, load_model
+from training.assembly.trained import TrainedModel, load_model
 from training.checkpoint import read_metrics, write_metrics
 from training.tokenization import encode_texts
 

@@ -14,7 +14,7 @@ from export.encoder import OwnPooler, RowEncoder
 from export.manifest import Manifest, Pooling
 from export.packing import pack_rows
 from export.sessions import Graph
-from training.build import TrainedModel
+from training.assembly.trained import TrainedModel
 from training.tokenization import TokenSequence
 
 TOLERANCE = 1e-4

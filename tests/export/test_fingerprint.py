@@ -10,7 +10,7 @@ from export.entries import encoder_entry
 from export.fingerprint import fingerprint
 from export.manifest import Manifest
 from tests.support.tiny import write_tiny_encoder
-from training.build import TrainedModel, load_model
+from training.assembly.trained import TrainedModel, load_model
 from training.encoder import SharedEncoder, load_encoder, load_tokenizer_json
 
 

@@ -9,7 +9,7 @@ from export.errors import ExportError
 from export.heads import TrainedHead, describe_head, export_heads
 from export.manifest import Manifest, Pooling
 from export.sessions import Graph
-from training.build import TrainedModel
+from training.assembly.trained import TrainedModel
 
 TASKS = (
     "sentiment",

@@ -29,8 +29,8 @@ from export.verify import verify_bundle
 from tests.export.conftest import perturb, rehash
 from tests.support.tiny import write_config
 from tests.support.tiny_kinds import LABELS, PARTS, STRIDE, TAGS, kinds_config
-from training.__main__ import fit
-from training.build import TrainedModel, load_model
+from training.assembly.trained import TrainedModel, load_model
+from training.commands.fit import fit
 from training.data import encode_examples
 from training.evaluation import predict_logits
 

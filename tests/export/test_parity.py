@@ -15,7 +15,7 @@ from export.manifest import Manifest, deviation
 from export.parity import TOLERANCE, array_deviation, check_parity, distinct_sequences
 from export.sessions import Graph
 from tests.export.conftest import perturb
-from training.build import TrainedModel
+from training.assembly.trained import TrainedModel
 from training.data import encode_examples
 from training.evaluation import predict_logits
 from training.examples import EncodedExamples

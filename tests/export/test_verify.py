@@ -12,7 +12,7 @@ from export.golden import EXAMPLES_A_TASK, sample_dev
 from export.manifest import GOLDEN_FILE, BundleError, BundleFileError, Manifest, ManifestError, read_golden
 from export.verify import verify_bundle
 from tests.export.conftest import edit_manifest, perturb, rehash
-from training.build import TrainedModel
+from training.assembly.trained import TrainedModel
 
 
 def edit_golden(bundle: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:

@@ -17,8 +17,8 @@ from service.schemas import parse_input
 from service.settings import Provider, Settings
 from tests.support.tiny import write_config
 from tests.support.tiny_kinds import kinds_config
-from training.__main__ import fit
-from training.build import TrainedModel, load_model
+from training.assembly.trained import TrainedModel, load_model
+from training.commands.fit import fit
 from training.data import encode_examples, load_examples
 from training.evaluation import predict_logits
 from training.examples import Examples

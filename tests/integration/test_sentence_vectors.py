@@ -12,7 +12,7 @@ from export.bundle import export_bundle
 from service.assembly import launch
 from service.settings import Provider, Settings
 from tests.support.tiny import tiny_config, write_config
-from training.__main__ import fit
+from training.commands.fit import fit
 
 TEXTS = ["Hello world", "Where is my order? It was due on Monday.", "a " * 200, "Ünïcode 東京 🙂", "x"]
 MAX_LENGTH = 64

@@ -11,7 +11,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tests.support.tiny import tiny_config, write_config
-from training.__main__ import fit
+from training.commands.fit import fit
 
 pytestmark = pytest.mark.integration
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -15,7 +15,7 @@ from service.kinds.scores import softmax
 from service.schemas import parse_input
 from service.settings import Provider, Settings
 from tests.support.tiny import WORDS
-from training.build import load_model
+from training.assembly.trained import load_model
 from training.data import encode_examples, load_examples
 from training.evaluation import predict_logits
 

@@ -4,7 +4,7 @@ import pytest
 
 from loadtests.training_step import main, measure
 from tests.support.tiny import tiny_config, write_config
-from training.config_file import parse_config
+from training.config.file import parse_config
 
 NAMES = ("sentiment", "duplicate", "stars")
 

@@ -35,8 +35,8 @@ from export.manifest import EncoderEntry, EncoderGraph, Pooling, Precision
 from export.masks import layout_of
 from export.pooling import exported_poolings
 from tests.support.tiny import MAX_LENGTH, SENTENCES, tiny_config, write_config
-from training.__main__ import fit
-from training.build import load_model
+from training.assembly.trained import load_model
+from training.commands.fit import fit
 from training.encoder import SharedEncoder
 
 VOCAB_SIZE, HIDDEN_SIZE, MAX_POSITIONS = 300, 16, 48

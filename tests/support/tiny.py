@@ -11,7 +11,7 @@ from rich.console import Console
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
-from training.__main__ import fit
+from training.commands.fit import fit
 
 SENTENCES = """
     the a my your order parcel refund lamp shoe colour arrived late broken never always great awful slow

@@ -9,10 +9,10 @@ from accelerate.state import AcceleratorState
 from rich.console import Console
 
 from tests.support.tiny import tiny_config
-from training.build import Run, build_run
+from training.assembly.run import Run, build_run
 from training.checkpoint import RunFolder
-from training.config import Config
-from training.config_file import dump_config, parse_config
+from training.config.file import dump_config, parse_config
+from training.config.schema import Config
 from training.gradients import StepReport
 from training.trainer import Evaluation
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.config_tasks import HubSplit
+from training.config.tasks import HubSplit
 from training.data import load_examples, read_tags
 from training.errors import DataError
 from training.examples import Example, Examples, split_for_selection

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_kinds import kinds_config
-from training.build import TrainedModel, build_model, load_model
-from training.build_data import build_tasks
-from training.config_file import parse_config
+from training.assembly.data import build_tasks
+from training.assembly.trained import TrainedModel, build_model, load_model
+from training.config.file import parse_config
 from training.data import encode_examples, load_examples
 from training.encoder import load_encoder, load_tokenizer_json
 from training.evaluation import as_sections, evaluate, predict_logits, report_on_dev

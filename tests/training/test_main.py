@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 
 from tests.support.processes import PATIENCE_S, kill_when, start
 from tests.support.tiny import write_config
-from training.__main__ import fit, main
-from training.build import load_model
+from training.__main__ import main
+from training.assembly.trained import load_model
 from training.checkpoint import RunFolder, read_metrics
+from training.commands.fit import fit
 
 SmallConfig = Callable[..., dict[str, Any]]
 

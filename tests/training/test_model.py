@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from training.assembly.trained import build_model
 from training.batches import Batch
-from training.build import build_model
-from training.config_file import parse_config
+from training.config.file import parse_config
 from training.encoder import load_encoder
 from training.model import MultitaskModel
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from training.build import build_model
-from training.config_file import parse_config
+from training.assembly.trained import build_model
+from training.config.file import parse_config
 from training.encoder import load_encoder
 from training.model import MultitaskModel
 from training.optimization import build_optimizer, build_schedule

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.training.conftest import SMALL_TASKS, Recorder, start_run
-from training.build import Run
-from training.config import AggregationConfig, BalancingConfig, SamplingConfig
-from training.config_optimization import NEEDS_EVERY_TASK
+from training.assembly.run import Run
+from training.config.optimization import NEEDS_EVERY_TASK
+from training.config.schema import AggregationConfig, BalancingConfig, SamplingConfig
 from training.gradients import CombinedGradients, SummedGradients
 
 SmallConfig = Callable[..., dict[str, Any]]

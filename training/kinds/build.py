@@ -1,7 +1,7 @@
 """A task's section of the YAML file → its kind."""
 
-from training.config_losses import CrossEntropyConfig, FocalConfig, HuberConfig, MseConfig
-from training.config_tasks import (
+from training.config.losses import CrossEntropyConfig, FocalConfig, HuberConfig, MseConfig
+from training.config.tasks import (
     ClassificationConfig,
     MultiLabelConfig,
     MultipleChoiceConfig,

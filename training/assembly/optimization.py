@@ -8,8 +8,7 @@ from torch import nn
 
 from training.aggregation import METHODS, build_aggregator
 from training.balancing import Balancer, BalancerFactory, FixedScale, InitialScale, LossScale, LossWeighing
-from training.config import TrainingConfig
-from training.config_optimization import (
+from training.config.optimization import (
     AveragingConfig,
     BatchesConfig,
     CycleConfig,
@@ -18,6 +17,7 @@ from training.config_optimization import (
     StopAndGoConfig,
     TwoPhaseConfig,
 )
+from training.config.schema import TrainingConfig
 from training.gradients import CombinedGradients, GradientStep, SummedGradients
 from training.model import MultitaskModel
 from training.samplers import Sampler, SamplerFactory

@@ -1,22 +1,17 @@
-"""Configuration → objects: the only code that sees both."""
+"""Configuration → a trainer with everything that its run needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
 import torch
-import yaml
 from accelerate import Accelerator
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from training.batches import ExampleStream
-from training.build_data import RunData, batch_sizes, build_data, build_tasks, sampling_sizes
-from training.build_heads import build_heads
-from training.build_optimization import (
+from training.assembly.data import RunData, batch_sizes, build_data, sampling_sizes
+from training.assembly.optimization import (
     Shape,
     build_average,
     build_gradient_step,
@@ -24,6 +19,8 @@ from training.build_optimization import (
     build_weighing,
     steps_of_a_pass,
 )
+from training.assembly.trained import UNREADABLE, build_model
+from training.batches import ExampleStream
 from training.chance import loss_of_a_guess
 from training.checkpoint import (
     CONFIG_FILE,
@@ -32,21 +29,17 @@ from training.checkpoint import (
     STATE_FILE,
     TOKENIZER_FILE,
     RunFolder,
-    read_metrics,
-    resolve_checkpoint,
     write_metrics,
 )
-from training.config import Config
-from training.config_file import dump_config
+from training.config.file import dump_config
+from training.config.schema import Config
 from training.conflict_probe import ConflictProbe
 from training.encoder import (
-    SharedEncoder,
-    build_encoder,
     encoder_faults,
     load_encoder,
     load_tokenizer_json,
 )
-from training.errors import CheckpointError, ConfigError, WeightsError
+from training.errors import CheckpointError, ConfigError
 from training.gradients import GradientStep
 from training.model import MultitaskModel
 from training.optimization import build_optimizer, build_schedule
@@ -54,79 +47,11 @@ from training.processes import this_process
 from training.schedules.averaged_model import AveragedModel
 from training.schedules.thawing import Thawing
 from training.selection import EarlyStopping
-from training.tasks import Task
 from training.tokenization import build_tokenizer
 from training.trainer import Evaluation, LoopSettings, Trainer
 
 EVALUATION_BATCH_SIZE = 64
 EVALUATIONS_A_RUN = 10
-UNREADABLE = (OSError, ValueError, RuntimeError, SafetensorError, WeightsError)
-"""What the readers of a checkpoint's files raise for a missing or damaged one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedModel:
-    """A checkpoint in memory: what evaluation and export start from.
-
-    Attributes:
-        config: The run's.
-        model: In evaluation mode, on the CPU.
-        tasks: By name.
-        tokenizer: As in training.
-        metrics: ``metrics.json``.
-        checkpoint: Its folder.
-    """
-
-    config: Config
-    model: MultitaskModel
-    tasks: dict[str, Task]
-    tokenizer: Tokenizer
-    metrics: dict[str, Any]
-    checkpoint: Path
-
-
-def build_model(config: Config, encoder: SharedEncoder) -> MultitaskModel:
-    """The encoder with an untrained head per task.
-
-    Raises:
-        ConfigError: If heads do not fit their kinds or the encoder.
-    """
-    heads = build_heads(config, build_tasks(config), encoder)
-    return MultitaskModel(encoder, heads, train_encoder=config.encoder.train == "full")
-
-
-def load_model(path: Path) -> TrainedModel:
-    """Load a checkpoint folder, or a run's best one.
-
-    Raises:
-        CheckpointError: If there is none, or it is damaged.
-    """
-    checkpoint = resolve_checkpoint(path)
-    try:
-        config = load_saved_config(checkpoint / CONFIG_FILE)
-        model = build_model(config, build_encoder(checkpoint / ENCODER_FOLDER))
-        model.load_state_dict(load_file(checkpoint / MODEL_FILE))
-        tokenizer_json = (checkpoint / TOKENIZER_FILE).read_text(encoding="utf-8")
-        tokenizer = build_tokenizer(tokenizer_json, config.encoder.max_length)
-        metrics = read_metrics(checkpoint)
-    except UNREADABLE as error:
-        raise CheckpointError(f"{checkpoint} is damaged: {error}") from error
-    return TrainedModel(
-        config=config,
-        model=model.eval(),
-        tasks=build_tasks(config),
-        tokenizer=tokenizer,
-        metrics=metrics,
-        checkpoint=checkpoint,
-    )
-
-
-def load_saved_config(file: Path) -> Config:
-    """Read a checkpoint's configuration: valid when it was written, though its data may have moved since."""
-    try:
-        return Config.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (ValueError, yaml.YAMLError) as error:
-        raise CheckpointError(f"{file} is damaged: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag
 
-from training.config_section import Section
+from training.config.section import Section
 
 ClassWeights = Annotated[
     Annotated[Literal["balanced"], Tag("balanced")]

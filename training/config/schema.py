@@ -1,6 +1,6 @@
 """The YAML file's schema.
 
-Classes elsewhere never see a configuration; ``training.build`` flattens it into their arguments.
+Classes elsewhere never see a configuration; ``training.assembly`` flattens it into their arguments.
 """
 
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from training.config_heads import HEADS, EncoderPooling
-from training.config_losses import LOSSES
-from training.config_optimization import (
+from training.config.heads import HEADS, EncoderPooling
+from training.config.losses import LOSSES
+from training.config.optimization import (
     OPTIMIZATION,
     AggregationConfig,
     AveragingConfig,
@@ -23,8 +23,8 @@ from training.config_optimization import (
     PlainSamplingConfig,
     SamplingConfig,
 )
-from training.config_section import Section
-from training.config_tasks import TASKS, DataConfig, TaskConfig
+from training.config.section import Section
+from training.config.tasks import TASKS, DataConfig, TaskConfig
 from training.metrics import metric_names
 
 Rate = Annotated[float, Field(gt=0, le=1)]

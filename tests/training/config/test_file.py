@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tiny import write_config
-from training.config import Config
-from training.config_file import dump_config, load_config, parse_config
+from training.config.file import dump_config, load_config, parse_config
+from training.config.schema import Config
 from training.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from training.config_heads import HeadConfig, LinearHeadConfig, TaskPooling
-from training.config_losses import CrossEntropyConfig, LabelLossConfig, MseConfig, ValueLossConfig
-from training.config_section import Section
+from training.config.heads import HeadConfig, LinearHeadConfig, TaskPooling
+from training.config.losses import CrossEntropyConfig, LabelLossConfig, MseConfig, ValueLossConfig
+from training.config.section import Section
 
 DATA_SUFFIXES = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 

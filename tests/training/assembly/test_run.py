@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from tests.support.tiny import write_rows
 from tests.training.conftest import Recorder, start_run
-from training.build import Run, load_model
+from training.assembly.run import Run
+from training.assembly.trained import load_model
 from training.errors import CheckpointError, ConfigError, DataError
 
 SmallConfig = Callable[..., dict[str, Any]]

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from tokenizers import Tokenizer
 
-from training.config import Config
-from training.config_tasks import TaggingConfig, TaskConfig
+from training.config.schema import Config
+from training.config.tasks import TaggingConfig, TaskConfig
 from training.data import encode_examples, encode_for_training, load_examples, origin_of, read_tags
 from training.errors import DataError
 from training.examples import EncodedExamples, Examples, split_for_selection

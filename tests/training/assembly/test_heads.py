@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from tests.support.layouts import lay_out
-from training.build import build_tasks
-from training.build_heads import build_heads
-from training.config_file import dump_config, parse_config
+from training.assembly.data import build_tasks
+from training.assembly.heads import build_heads
+from training.config.file import dump_config, parse_config
 from training.encoder import SharedEncoder, build_encoder
 from training.errors import ConfigError
 from training.heads import (
@@ -30,7 +30,7 @@ from training.model import HeadSpec
 WIDTH = 32
 """Of the tiny encoder, which has two layers and four attention heads."""
 BilinearHead = "examples.custom_head.heads:BilinearHead"
-HERE = "tests.training.test_build_heads"
+HERE = "tests.training.assembly.test_heads"
 
 ONE = {"kind": "classification", "labels": ["bad", "fine", "good"]}
 VALUE = {"kind": "regression", "range": [0, 5]}

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from training.config import Config
-from training.config_faults import between_fields, of_schema
-from training.config_task_faults import VARIABLE
+from training.config.faults import between_fields, of_schema
+from training.config.schema import Config
+from training.config.task_faults import VARIABLE
 from training.errors import ConfigError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from training.config_file import dump_config, parse_config
+from training.config.file import dump_config, parse_config
 from training.errors import ConfigError
 
 SmallConfig = Callable[..., dict[str, Any]]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from training.config_tasks import DATA_SUFFIXES
+from training.config.tasks import DATA_SUFFIXES
 from training.kinds.tag_schemes import PREFIXES, is_valid_tag
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")

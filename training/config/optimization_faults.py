@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from training.aggregation import METHODS
-from training.config_optimization import NEEDS_EVERY_TASK
+from training.config.optimization import NEEDS_EVERY_TASK
 
 SUM = "sum"
 

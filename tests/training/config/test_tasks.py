@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_kinds import kinds_config
-from training.config import Config
-from training.config_file import dump_config, parse_config
+from training.config.file import dump_config, parse_config
+from training.config.schema import Config
 from training.errors import ConfigError
 from training.kinds.build import build_kind
 from training.kinds.question_answering import QuestionAnswering

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tests.support.tiny import write_rows
 from tests.support.tiny_kinds import kinds_config
 from tests.training.kinds.support import tokenizer_of
-from training.build_data import RunData, batch_sizes, build_data, sampling_sizes, with_tags
-from training.config import Config
-from training.config_file import parse_config
+from training.assembly.data import RunData, batch_sizes, build_data, sampling_sizes, with_tags
+from training.config.file import parse_config
+from training.config.schema import Config
 from training.errors import DataError
 from training.examples import EncodedExamples
 

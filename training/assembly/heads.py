@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from training.config import Config
-from training.config_heads import (
+from training.config.heads import (
     CustomHeadConfig,
     HfHeadConfig,
     LinearHeadConfig,
     MlpHeadConfig,
     SubEncoderHeadConfig,
 )
-from training.config_tasks import TaskConfig
+from training.config.schema import Config
+from training.config.tasks import TaskConfig
 from training.encoder import SharedEncoder
 from training.errors import ConfigError
 from training.heads import (

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import BaseModel
 from torch import nn
 
-from training.config import SECTIONS, UNION_MEMBERS, Config
-from training.config_head_faults import head_faults
-from training.config_optimization_faults import optimization_faults
-from training.config_task_faults import VARIABLE, data_faults, kind_faults, stride_faults
+from training.config.head_faults import head_faults
+from training.config.optimization_faults import optimization_faults
+from training.config.schema import SECTIONS, UNION_MEMBERS, Config
+from training.config.task_faults import VARIABLE, data_faults, kind_faults, stride_faults
 from training.metrics import metric_names
 
 TASK_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")

@@ -1,0 +1,1 @@
+"""Configuration → objects: the only code that sees both."""

@@ -1,0 +1,85 @@
+"""Measure a checkpoint: on dev, where it is also calibrated, or on other files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from training.assembly.run import EVALUATION_BATCH_SIZE
+from training.assembly.trained import TrainedModel, load_model
+from training.checkpoint import read_metrics, resolve_checkpoint, write_metrics
+from training.config.tasks import Source
+from training.data import encode_examples, load_examples
+from training.errors import ConfigError
+from training.evaluation import Metrics, as_sections, predict_logits, report_on_dev
+from training.examples import EncodedExamples
+from training.kinds.base import Calibration, Logits
+from training.progress import build_progress, metrics_table
+
+
+def evaluate_run(path: Path, *, console: Console) -> Metrics:
+    """Evaluate a checkpoint (a run's best one) on dev, calibrate it there, and write both beside it."""
+    checkpoint = resolve_checkpoint(path)
+    trained = load_model(checkpoint)
+    sources = {name: task.data.dev for name, task in trained.config.tasks.items()}
+    reports = {
+        name: report_on_dev(trained.tasks[name].kind, logits, examples)
+        for name, (logits, examples) in _predict(trained, sources, console, "evaluating on dev").items()
+    }
+    sections = as_sections(reports)
+    write_metrics(checkpoint, {**read_metrics(checkpoint), **sections})
+    metrics: Metrics = sections["dev"]
+    console.print(metrics_table(f"{trained.config.name} on dev", metrics))
+    return metrics
+
+
+def evaluate_on(path: Path, sources: Mapping[str, str], *, console: Console) -> Metrics:
+    """Measure a run's tasks on other files, as calibrated on dev. Nothing is kept: dev is what is reported.
+
+    Args:
+        path: A run or checkpoint.
+        sources: Task → data file.
+        console: Where to show.
+
+    Raises:
+        ConfigError: If the run has no such task.
+    """
+    trained = load_model(path)
+    if unknown := sorted(sources.keys() - trained.tasks.keys()):
+        raise ConfigError(
+            trained.config.name, [f"no task {', '.join(unknown)}; the run has {', '.join(trained.tasks)}"]
+        )
+    fitted = trained.metrics.get("calibration", {})
+    metrics = {
+        name: trained.tasks[name].kind.measure(logits, examples, Calibration(**fitted.get(name, {})))
+        for name, (logits, examples) in _predict(trained, sources, console, "evaluating").items()
+    }
+    console.print(metrics_table(", ".join(sources.values()), metrics))
+    return metrics
+
+
+def _predict(
+    trained: TrainedModel, sources: Mapping[str, Source], console: Console, title: str
+) -> dict[str, tuple[Logits, EncodedExamples]]:
+    """Logits of tasks on one source each, with the examples."""
+    data = {
+        name: encode_examples(
+            trained.tasks[name], load_examples(trained.tasks[name], source), trained.tokenizer
+        )
+        for name, source in sources.items()
+    }
+    with build_progress(console) as progress:
+        bar = progress.add_task(title, total=sum(map(len, data.values())), note="")
+        return {
+            name: (
+                predict_logits(
+                    trained.model,
+                    trained.tasks[name],
+                    examples,
+                    batch_size=EVALUATION_BATCH_SIZE,
+                    on_batch=lambda done: progress.advance(bar, done),
+                ),
+                examples,
+            )
+            for name, examples in data.items()
+        }
