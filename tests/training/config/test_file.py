@@ -12,7 +12,7 @@ from training.config.file import dump_config, load_config, parse_config
 from training.config.schema import Config
 from training.errors import ConfigError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
