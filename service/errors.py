@@ -4,6 +4,7 @@ ServiceError                  500
 ├── InvalidRequest            422   the client can correct it
 │   ├── MalformedBody         400
 │   ├── UnknownTask           404
+│   ├── UnknownModel          404
 │   ├── RequestTooLarge       413
 │   └── UnsupportedMediaType  415
 ├── Overloaded                429   the client may retry after ``retry_after_s``
@@ -80,6 +81,14 @@ class UnknownTask(InvalidRequest):
         return cls(f"Unknown {noun} {names}. This bundle has: {', '.join(sorted(known))}.")
 
 
+class UnknownModel(InvalidRequest):
+    """A model of the Open Inference Protocol that is not served, or not in this version."""
+
+    status = 404
+    title = "Unknown model"
+    slug = "unknown-model"
+
+
 class RequestTooLarge(InvalidRequest):
     """More bytes, inputs or tokens than one request may bring."""
 
@@ -89,7 +98,7 @@ class RequestTooLarge(InvalidRequest):
 
 
 class UnsupportedMediaType(InvalidRequest):
-    """A body that does not call itself JSON."""
+    """A body of another media type, or compressed."""
 
     status = 415
     title = "Unsupported media type"

@@ -54,6 +54,8 @@ TextOfObject = Annotated[
 
 _FORM_OF_FIELDS = {frozenset(names): form.__name__ for form, sets in FIELDS.items() for names in sets}
 _STRING = "string"
+FORM_TAGS = frozenset({_STRING, *_FORM_OF_FIELDS.values()})
+"""What tells the forms of input apart in the path of a validation error."""
 
 
 def _tag_of(value: Any) -> str | None:  # noqa: ANN401 - whatever the client sent
@@ -292,3 +294,5 @@ class Problem(_Model):
     detail: str
     errors: list[ProblemField] = Field([], description="Every fault of the request, by field.")
     request_id: str = Field(description="Also in the x-request-id header and in the server's log.")
+    error: str | None = Field(None, description="Of /v2 and /tei alone: detail and errors in one string.")
+    error_type: str | None = Field(None, description="Of /tei alone: overloaded, unhealthy, validation, …")

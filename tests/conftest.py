@@ -1,7 +1,7 @@
 """Fixtures shared by all tests: the tiny run and bundle, made once a session."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,21 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Pat
     bundle = tmp_path_factory.mktemp("bundles") / "tiny"
     export_bundle(tiny_run, bundle, version="1")
     return bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_service(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Iterator[str]:
+    """The address of a real ``bentoml serve`` process with the tiny bundle. It must not be stopped."""
+    from tests.support.service_process import free_port, start_service, stop, wait_until_ready
+
+    port, log = free_port(), tmp_path_factory.mktemp("service") / "log"
+    process = start_service(port, log, ENCODEONCE_BUNDLE=str(tiny_bundle))
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(process, address, log)
+        yield address
+    finally:
+        stop(process)
 
 
 @pytest.fixture(scope="session")

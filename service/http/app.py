@@ -12,6 +12,7 @@ from service.http.operations import operations_router
 from service.http.predict import predict_router
 from service.http.problems import problem_response, routing_problem_response
 from service.http.tasks import tasks_router
+from service.http.v2.routes import v2_router
 from service.lifecycle import Lifecycle
 
 SWAGGER_ASSETS = ("/static_content/swagger-ui-bundle.js", "/static_content/swagger-ui.css")
@@ -28,7 +29,7 @@ def create_app(lifecycle: Lifecycle) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for router in (predict_router, tasks_router, embeddings_router, operations_router):
+    for router in (predict_router, tasks_router, embeddings_router, v2_router, operations_router):
         app.include_router(router(lifecycle))
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(HTTPException, _answer_routing_error)
@@ -51,7 +52,7 @@ def create_app(lifecycle: Lifecycle) -> FastAPI:
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)  # noqa: S101 - registered for it alone
-    return problem_response(error, request_id=context_of(request).request_id)
+    return problem_response(error, path=request.url.path, request_id=context_of(request).request_id)
 
 
 async def _answer_routing_error(request: Request, error: Exception) -> Response:

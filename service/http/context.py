@@ -79,7 +79,8 @@ class ContextLayer:
             if context.status is not None:
                 raise  # too late for another answer
             error = ServiceError("An internal fault, logged under the request id.")
-            await problem_response(error, request_id=context.request_id)(scope, receive, send_with_headers)
+            response = problem_response(error, path=scope["path"], request_id=context.request_id)
+            await response(scope, receive, send_with_headers)
         finally:
             self._count(scope, context, time.perf_counter() - started_s)
 

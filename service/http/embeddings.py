@@ -8,12 +8,11 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from service.engine import Embeddings
+from service.http.answering import embed
 from service.http.answers import json_response
-from service.http.context import context_of
 from service.http.openapi import json_body, problems
-from service.http.requests import read_json, timeout_s, while_connected
+from service.http.requests import read_json, timeout_s
 from service.lifecycle import Lifecycle
-from service.limits import check_texts
 from service.schemas import EmbeddingsRequest, EmbeddingsResponse
 
 EXAMPLE = {"input": ["The parcel never arrived.", "Where is my order?"]}
@@ -30,15 +29,12 @@ def embeddings_router(lifecycle: Lifecycle) -> APIRouter:
         openapi_extra=json_body(EmbeddingsRequest, example=EXAMPLE),
         summary="Embed texts",
     )
-    async def embed(request: Request) -> Response:
+    async def embed_texts(request: Request) -> Response:
         """Vectors of unit length, by the bundle's default pooling."""
         runtime = lifecycle.runtime
         body = await read_json(request, EmbeddingsRequest, max_bytes=runtime.settings.max_body_bytes)
         texts = [body.input] if isinstance(body.input, str) else body.input
-        check_texts(texts, runtime.settings)
-        seconds = timeout_s(request, runtime.settings)
-        work = runtime.engine.embed(texts, timeout_s=seconds, times=context_of(request).times)
-        found = await while_connected(request, work)
+        found = await embed(request, runtime, texts, timeout_s=timeout_s(request, runtime.settings))
         return json_response(
             _body(found, runtime.engine.manifest.name, in_base64=body.encoding_format == "base64")
         )

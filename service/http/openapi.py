@@ -1,5 +1,6 @@
 """What FastAPI cannot see by itself: bodies that the routes read within limits, and the problem documents."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -7,14 +8,21 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from service.http.problems import MEDIA_TYPE
+from service.http.v2.schemas import InferRequest
 from service.schemas import EmbeddingsRequest, PredictRequest, Problem, TaskPredictRequest
 
 REF = "#/components/schemas/{model}"
-MODELS: tuple[type[BaseModel], ...] = (PredictRequest, TaskPredictRequest, EmbeddingsRequest, Problem)
+MODELS: tuple[type[BaseModel], ...] = (
+    PredictRequest,
+    TaskPredictRequest,
+    EmbeddingsRequest,
+    InferRequest,
+    Problem,
+)
 
 MEANINGS = {
     400: "The body is not JSON.",
-    404: "Unknown task; the known ones are named.",
+    404: "Unknown task or model; the known ones are named.",
     413: "The body, or the batch in it, is too large.",
     415: "The body is not called JSON.",
     422: "A field is invalid, or an input fits none of the tasks; every fault is named.",
@@ -31,22 +39,36 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": MEANINGS[status], "content": content} for status in statuses}
 
 
-def json_body(model: type[BaseModel], *, example: dict[str, Any]) -> dict[str, Any]:
-    """A route's ``openapi_extra``: its body, and the deadline header."""
+def json_body(
+    model: type[BaseModel],
+    *,
+    example: dict[str, Any],
+    others: dict[str, Any] | None = None,
+    parameters: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """A route's ``openapi_extra``: its body, and the deadline header.
+
+    Args:
+        model: Of the JSON body.
+        example: Of the JSON body.
+        others: Content of further media types.
+        parameters: Beside the deadline header.
+    """
     schema = {"$ref": REF.format(model=model.__name__)}
     return {
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": schema, "example": example}},
+            "content": {"application/json": {"schema": schema, "example": example}, **(others or {})},
         },
         "parameters": [
+            *parameters,
             {
                 "name": "x-request-timeout-ms",
                 "in": "header",
                 "required": False,
                 "description": "Milliseconds this request may take, up to the service's bound.",
                 "schema": {"type": "number", "exclusiveMinimum": 0},
-            }
+            },
         ],
     }
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 
 from service.assembly import Runtime
 from service.engine import Prediction
+from service.http.answering import predict
 from service.http.answers import json_response
-from service.http.context import context_of
 from service.http.openapi import json_body, problems
-from service.http.requests import parse_body, read_json, timeout_s, while_connected
+from service.http.requests import parse_body, read_json, timeout_s
 from service.lifecycle import Lifecycle
 from service.limits import check_inputs
 from service.schemas import (
@@ -36,11 +36,11 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
         openapi_extra=json_body(PredictRequest, example=EXAMPLE),
         summary="Answer tasks on inputs",
     )
-    async def predict(request: Request) -> Response:
+    async def predict_tasks(request: Request) -> Response:
         """Every asked task that fits, on every input; each text is encoded once."""
         runtime = lifecycle.runtime
         body = await read_json(request, PredictRequest, max_bytes=runtime.settings.max_body_bytes)
-        prediction = await answer(request, runtime, body, body.tasks)
+        prediction = await _answer(request, runtime, body, body.tasks)
         return json_response(prediction_body(runtime, prediction, prediction.answers))
 
     @router.post(
@@ -55,7 +55,7 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
         runtime = lifecycle.runtime
         runtime.engine.tasks_named([task])
         body = await read_json(request, TaskPredictRequest, max_bytes=runtime.settings.max_body_bytes)
-        prediction = await answer(request, runtime, body, [task])
+        prediction = await _answer(request, runtime, body, [task])
         return json_response(
             prediction_body(runtime, prediction, [each[task] for each in prediction.answers])
         )
@@ -63,18 +63,17 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
     return router
 
 
-async def answer(
+async def _answer(
     request: Request, runtime: Runtime, body: PredictRequest | TaskPredictRequest, tasks: list[str] | None
 ) -> Prediction:
-    """Run the engine for a request, as long as its client waits."""
-    check_inputs(body.inputs, runtime.settings)
-    seconds = timeout_s(request, runtime.settings)
-    context = context_of(request)
-    context.tasks = tuple(runtime.engine.kinds if tasks is None else runtime.engine.tasks_named(tasks))
-    work = runtime.engine.predict(
-        body.inputs, tasks=tasks, options=body.options(), timeout_s=seconds, times=context.times
+    return await predict(
+        request,
+        runtime,
+        body.inputs,
+        tasks=tasks,
+        options=body.options(),
+        timeout_s=timeout_s(request, runtime.settings),
     )
-    return await while_connected(request, work)
 
 
 def prediction_body(runtime: Runtime, prediction: Prediction, predictions: list[Any]) -> dict[str, Any]:

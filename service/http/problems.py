@@ -13,12 +13,17 @@ from service.errors import ServiceError
 MEDIA_TYPE = "application/problem+json"
 
 
-def problem_response(error: ServiceError, *, request_id: str) -> Response:
-    """The answer to a request that ended in one of the service's errors."""
+def problem_response(error: ServiceError, *, path: str, request_id: str) -> Response:
+    """The answer to a request for a path that ended in one of the service's errors."""
+    return _response(problem(error, request_id=request_id), path, error.headers)
+
+
+def problem(error: ServiceError, *, request_id: str) -> dict[str, Any]:
+    """The document of one of the service's errors."""
     body = _problem(error.slug, error.title, error.status, error.detail, request_id)
     if error.errors:
         body["errors"] = [{"field": each.field, "message": each.message} for each in error.errors]
-    return _response(body, error.headers)
+    return body
 
 
 def routing_problem_response(error: HTTPException, *, path: str, method: str, request_id: str) -> Response:
@@ -31,7 +36,7 @@ def routing_problem_response(error: HTTPException, *, path: str, method: str, re
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{path} does not take {method}. Allowed: {headers.get('allow', 'see /openapi.json')}."
     slug = phrase.lower().replace(" ", "-")
-    return _response(_problem(slug, phrase, error.status_code, detail, request_id), headers)
+    return _response(_problem(slug, phrase, error.status_code, detail, request_id), path, headers)
 
 
 def _problem(slug: str, title: str, status: int, detail: str, request_id: str) -> dict[str, Any]:
@@ -44,5 +49,28 @@ def _problem(slug: str, title: str, status: int, detail: str, request_id: str) -
     }
 
 
-def _response(body: dict[str, Any], headers: Mapping[str, str]) -> Response:
-    return Response(to_json(body), status_code=body["status"], headers=dict(headers), media_type=MEDIA_TYPE)
+def protocol_members(path: str, body: Mapping[str, Any]) -> dict[str, str]:
+    """What the clients of other protocols look for in an error: extension members, as RFC 9457 allows.
+
+    They show one string, so the faults of the fields join it.
+    """
+    faults = [f"{each['field']}: {each['message']}" for each in body.get("errors", ())]
+    error = " ".join([body["detail"], *faults])
+    if path.startswith("/v2"):
+        return {"error": error}
+    if path.startswith("/tei"):
+        return {"error": error, "error_type": TEI_ERROR_TYPES.get(body["status"], "validation")}
+    return {}
+
+
+TEI_ERROR_TYPES = {429: "overloaded", 500: "backend", 503: "unhealthy", 504: "backend"}
+"""text-embeddings-inference's words. The client's own faults are all ``validation``."""
+
+
+def _response(body: dict[str, Any], path: str, headers: Mapping[str, str]) -> Response:
+    return Response(
+        to_json(body | protocol_members(path, body)),
+        status_code=body["status"],
+        headers=dict(headers),
+        media_type=MEDIA_TYPE,
+    )

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,9 +16,11 @@ from service.errors import (
     RequestTooLarge,
     UnsupportedMediaType,
 )
-from service.inputs import explain_misfit
+from service.inputs import TaskInput, explain_misfit
+from service.schemas import FORM_TAGS, TaskPredictRequest
 from service.settings import Settings
 
+JSON = "application/json"
 TIMEOUT_HEADER = "x-request-timeout-ms"
 
 M = TypeVar("M", bound=BaseModel)
@@ -35,10 +37,25 @@ async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
         InvalidRequest: If it does not match the model. Every fault is named.
         ClientGone: If it never ends.
     """
-    media_type = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise UnsupportedMediaType(f"Expected content-type application/json, found {media_type!r}.")
-    return parse_body(await _read_body(request, max_bytes), model)
+    check_media_type(request)
+    return parse_body(await read_body(request, max_bytes=max_bytes), model)
+
+
+def media_type(request: Request) -> str:
+    """What the body calls itself; JSON, if it does not say."""
+    return request.headers.get("content-type", JSON).split(";")[0].strip().lower()
+
+
+def check_media_type(request: Request, *, others: Sequence[str] = ()) -> None:
+    """Take JSON, or one of the others.
+
+    Raises:
+        UnsupportedMediaType: If the body calls itself something else.
+    """
+    found = media_type(request)
+    if found != JSON and not found.endswith("+json") and found not in others:
+        expected = " or ".join([JSON, *others])
+        raise UnsupportedMediaType(f"Expected content-type {expected}, found {found[:80]!r}.")
 
 
 def parse_body(body: bytes, model: type[M]) -> M:
@@ -50,6 +67,18 @@ def parse_body(body: bytes, model: type[M]) -> M:
     """
     try:
         return model.model_validate_json(body)
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def parse_inputs(values: list[Any]) -> list[TaskInput]:
+    """Inputs, as a request has them.
+
+    Raises:
+        InvalidRequest: If some have none of the forms. Every fault is named.
+    """
+    try:
+        return TaskPredictRequest.model_validate({"inputs": values}).inputs
     except ValidationError as error:
         raise _explain(error) from None
 
@@ -111,7 +140,15 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _read_body(request: Request, max_bytes: int) -> bytes:
+async def read_body(request: Request, *, max_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        UnsupportedMediaType: If it is compressed.
+        RequestTooLarge: As soon as it is known to be, without reading on.
+        ClientGone: If it never ends.
+    """
+    refuse_compression(request)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
         raise _too_large(max_bytes)
@@ -126,6 +163,17 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
     except ClientDisconnect:
         raise ClientGone("The client closed the connection within the body.") from None
     return b"".join(chunks)
+
+
+def refuse_compression(request: Request) -> None:
+    """Bodies are read as they come: a small one that unpacks to gigabytes cannot exist.
+
+    Raises:
+        UnsupportedMediaType: If the body is compressed.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise UnsupportedMediaType(f"Expected a body without content-encoding, found {encoding[:40]!r}.")
 
 
 def _too_large(max_bytes: int) -> RequestTooLarge:
@@ -145,8 +193,8 @@ def _explain(error: ValidationError) -> InvalidRequest:
 def _field_errors(fault: dict[str, Any]) -> Iterator[FieldError]:
     """What pydantic says of a place, in the API's words."""
     place = list(fault["loc"])
-    if place[:1] == ["inputs"] and len(place) > 2:
-        del place[2]  # the tag of the input's form, which is not a part of the body
+    if place[:1] == ["inputs"] and place[2:3] and place[2] in FORM_TAGS:
+        del place[2]  # which is not a part of the body
     path = ".".join(map(str, place))
     if fault["type"] != "union_tag_not_found":
         yield FieldError(path or "body", fault["msg"].removeprefix("Value error, "))

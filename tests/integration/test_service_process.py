@@ -5,7 +5,6 @@ import base64
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,9 @@ from tests.support.service_process import START_LIMIT_S, free_port, start_servic
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module")
-def url(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port, log = free_port(), tmp_path_factory.mktemp("service") / "log"
-    process = start_service(port, log, ENCODEONCE_BUNDLE=str(tiny_bundle))
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_ready(process, address, log)
-        yield address
-    finally:
-        stop(process)
+@pytest.fixture
+def url(tiny_service: str) -> str:
+    return tiny_service
 
 
 def assert_problem(response: httpx.Response, status: int) -> None:

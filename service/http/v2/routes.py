@@ -1,0 +1,123 @@
+"""``/v2``: health, metadata and inference."""
+
+from importlib.metadata import version as package_version
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from service.http.openapi import json_body, problems
+from service.http.requests import check_media_type, parse_body, read_body
+from service.http.v2.framing import HEADER_LENGTH, split_body
+from service.http.v2.infer import BINARY, infer
+from service.http.v2.models import find_model
+from service.http.v2.schemas import InferRequest, InferResponse, ModelMetadata, ServerMetadata
+from service.lifecycle import Lifecycle
+
+EXAMPLE = {
+    "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Where is my order?"]}],
+    "outputs": [{"name": "label"}, {"name": "score"}],
+}
+BINARY_CONTENT: dict[str, Any] = {
+    BINARY: {
+        "schema": {
+            "type": "string",
+            "format": "binary",
+            "description": "JSON as above, as long as Inference-Header-Content-Length says; then tensors.",
+        }
+    }
+}
+LENGTH_PARAMETER = {
+    "name": "Inference-Header-Content-Length",
+    "in": "header",
+    "required": False,
+    "description": "Bytes of the JSON header, where tensors follow it.",
+    "schema": {"type": "integer", "minimum": 0},
+}
+INFER: dict[str, Any] = {
+    "response_model": InferResponse,
+    "responses": {200: {"content": BINARY_CONTENT}, **problems(400, 404, 413, 415, 422, 429, 500, 503, 504)},
+    "openapi_extra": json_body(
+        InferRequest, example=EXAMPLE, others=BINARY_CONTENT, parameters=[LENGTH_PARAMETER]
+    ),
+}
+YES: dict[int | str, dict[str, Any]] = {200: {"description": "Yes."}}
+
+
+def v2_router(lifecycle: Lifecycle) -> APIRouter:
+    """Routes of the Open Inference Protocol."""
+    router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+    _add_health(router, lifecycle)
+    _add_metadata(router, lifecycle)
+
+    @router.post("/models/{model}/infer", **INFER, summary="Infer")
+    async def infer_model(request: Request, model: str) -> Response:
+        """A task (or all, or vectors) on a batch of inputs; tensors in JSON or binary."""
+        return await _infer(lifecycle, request, model)
+
+    @router.post("/models/{model}/versions/{version}/infer", **INFER, summary="Infer with a version")
+    async def infer_version(request: Request, model: str, version: str) -> Response:
+        """The same, refused if another version is served."""
+        return await _infer(lifecycle, request, model, version)
+
+    return router
+
+
+async def _infer(lifecycle: Lifecycle, request: Request, name: str, version: str | None = None) -> Response:
+    runtime = lifecycle.runtime
+    model = find_model(runtime.engine, name, version)
+    check_media_type(request, others=(BINARY,))
+    body = await read_body(request, max_bytes=runtime.settings.max_body_bytes)
+    header, payload = split_body(body, request.headers.get(HEADER_LENGTH))
+    return await infer(request, runtime, model, parse_body(header, InferRequest), payload)
+
+
+def _add_health(router: APIRouter, lifecycle: Lifecycle) -> None:
+    @router.get("/health/live", response_class=Response, responses=YES, summary="Is the server alive?")
+    async def live() -> Response:
+        """200 as long as the event loop turns."""
+        return Response()
+
+    @router.get(
+        "/health/ready",
+        response_class=Response,
+        responses={**YES, **problems(503)},
+        summary="Is the server ready?",
+    )
+    async def ready() -> Response:
+        """As ``/readyz``."""
+        _ = lifecycle.runtime
+        return Response()
+
+
+def _add_metadata(router: APIRouter, lifecycle: Lifecycle) -> None:
+    described: dict[int | str, dict[str, Any]] = problems(404, 500, 503)
+    is_ready: dict[str, Any] = {"response_class": Response, "responses": {**YES, **described}}
+
+    @router.get("", responses=problems(500), summary="Describe the server")
+    async def server() -> ServerMetadata:
+        """Name, version and extensions."""
+        return ServerMetadata(
+            name="encodeonce", version=package_version("encodeonce"), extensions=["binary_tensor_data"]
+        )
+
+    @router.get("/models/{model}", responses=described, summary="Describe a model")
+    async def model_metadata(model: str) -> ModelMetadata:
+        """Its input and output tensors."""
+        return find_model(lifecycle.runtime.engine, model).metadata
+
+    @router.get("/models/{model}/versions/{version}", responses=described, summary="Describe a version")
+    async def version_metadata(model: str, version: str) -> ModelMetadata:
+        """Its input and output tensors."""
+        return find_model(lifecycle.runtime.engine, model, version).metadata
+
+    @router.get("/models/{model}/ready", **is_ready, summary="Is a model ready?")
+    async def model_ready(model: str) -> Response:
+        """Whether it is served."""
+        find_model(lifecycle.runtime.engine, model)
+        return Response()
+
+    @router.get("/models/{model}/versions/{version}/ready", **is_ready, summary="Is a version ready?")
+    async def version_ready(model: str, version: str) -> Response:
+        """Whether it is served in this version."""
+        find_model(lifecycle.runtime.engine, model, version)
+        return Response()
