@@ -32,6 +32,15 @@ logger = logging.getLogger("bentoml.encodeonce")
 MAX_BATCHES_IN_FLIGHT = 2
 """One that computes, one prefetched behind it."""
 
+
+class QueueBudget:
+    """Tokens that may wait, of all queues that share this."""
+
+    def __init__(self, max_tokens: int) -> None:
+        self.max_tokens = max_tokens
+        self.tokens = 0
+
+
 Encode: TypeAlias = Callable[[Sequence[TokenizedInput]], list[Encoding]]
 
 
@@ -53,6 +62,7 @@ class Batcher:
         policy: BatchingPolicy,
         cost: CostModel,
         row_len: int,
+        budget: QueueBudget | None = None,
         on_encoded: Callable[[QueueEntry, Encoding], None] = lambda _entry, _encoding: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -63,6 +73,7 @@ class Batcher:
             policy: The limits.
             cost: Predicts seconds, for deadlines and ``Retry-After``.
             row_len: Usual row length, for ``Retry-After``.
+            budget: Of the tokens that wait, where other queues share it; else the policy's is this queue's.
             on_encoded: Told every result on the event loop, also one that nobody waits for any more.
             clock: Monotonic seconds.
         """
@@ -70,6 +81,7 @@ class Batcher:
         self._policy = policy
         self._cost = cost
         self._row_len = row_len
+        self._budget = budget or QueueBudget(policy.max_queue_tokens)
         self._on_encoded = on_encoded
         self._clock = clock
         # A dict as an ordered set: arrival order, and a cancelled entry leaves at once, wherever it stands.
@@ -129,31 +141,35 @@ class Batcher:
             )
             entry.future.add_done_callback(partial(self._remove_done, entry))
             self._queue[entry] = None
-            self._queue_tokens += entry.num_tokens
+            self._count_tokens(entry.num_tokens)
             entries.append(entry)
         self._wake.set()
         return entries
 
     def _admit(self, num_tokens: int) -> None:
-        limit = self._policy.max_queue_tokens
+        limit, waiting = self._budget.max_tokens, self._budget.tokens
         if num_tokens > limit:
             raise RequestTooLarge(
                 f"The request has {num_tokens} tokens to encode; at most {limit} may wait. Split it."
             )
-        excess = self._queue_tokens + num_tokens - limit
+        excess = waiting + num_tokens - limit
         if excess > 0:
             wait_s = self._cost.backlog_s(
                 excess, max_batch_tokens=self._policy.max_batch_tokens, row_len=self._row_len
             )
             raise Overloaded(
-                f"{self._queue_tokens} of {limit} tokens wait already; the request adds {num_tokens}.",
+                f"{waiting} of {limit} tokens wait already; the request adds {num_tokens}.",
                 retry_after_s=wait_s,
             )
 
     def _remove(self, entry: QueueEntry) -> None:
         if entry in self._queue:
             del self._queue[entry]
-            self._queue_tokens -= entry.num_tokens
+            self._count_tokens(-entry.num_tokens)
+
+    def _count_tokens(self, num_tokens: int) -> None:
+        self._queue_tokens += num_tokens
+        self._budget.tokens += num_tokens
 
     def _remove_done(self, entry: QueueEntry, _future: asyncio.Future[Encoding]) -> None:
         self._remove(entry)

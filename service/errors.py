@@ -82,7 +82,7 @@ class UnknownTask(InvalidRequest):
 
 
 class UnknownModel(InvalidRequest):
-    """A model of the Open Inference Protocol that is not served, or not in this version."""
+    """A model, or a version of one, that is not loaded."""
 
     status = 404
     title = "Unknown model"

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
@@ -17,10 +16,11 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.batcher import Batcher
 from service.encoder_cache import EncoderCache
 from service.encoding import BatchSize
 from service.engine import StageTimes
+from service.models.encoders import EncoderHosts
+from service.models.registry import ModelRegistry
 from service.shared_encoder import Lookup
 
 PREFIX = "encodeonce_"
@@ -56,12 +56,6 @@ class Metrics:
         self._lookups = self._counter(
             "lookups", "Sequences by outcome: hit, miss (a new encoder row), coalesced.", "task", "outcome"
         )
-        self._bundle_info = Gauge(
-            f"{PREFIX}bundle_info",
-            "1, with what is served in the labels.",
-            ["name", "version", "fingerprint", "precision", "provider"],
-            registry=self.registry,
-        )
 
     def saw_request(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -87,16 +81,9 @@ class Metrics:
         for outcome in set(lookups):
             self._lookups.labels(task, outcome.value).inc(lookups.count(outcome))
 
-    def serve_bundle(
-        self, *, name: str, version: str, fingerprint: str, precision: str, provider: str
-    ) -> None:
-        """Say what is served, in place of what was."""
-        self._bundle_info.clear()
-        self._bundle_info.labels(name, version, fingerprint, precision, provider).set(1)
-
-    def watch(self, *, batcher: Batcher, cache: EncoderCache) -> None:
-        """Read queue and cache whenever the metrics are read."""
-        self.registry.register(_State(batcher=batcher, cache=cache))
+    def watch(self, *, models: ModelRegistry, encoders: EncoderHosts, cache: EncoderCache) -> None:
+        """Read models, queues and cache whenever the metrics are read."""
+        self.registry.register(_State(models=models, encoders=encoders, cache=cache))
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(PREFIX + name, documentation, labels, registry=self.registry)
@@ -108,14 +95,17 @@ class Metrics:
 class _State(Collector):
     """Gauges that are read instead of set."""
 
-    def __init__(self, *, batcher: Batcher, cache: EncoderCache) -> None:
-        self._batcher = batcher
+    def __init__(self, *, models: ModelRegistry, encoders: EncoderHosts, cache: EncoderCache) -> None:
+        self._models = models
+        self._encoders = encoders
         self._cache = cache
 
     def collect(self) -> Iterable[Metric]:
         """One reading."""
-        yield _gauge("queue_sequences", "Sequences that wait.", self._batcher.queue_len)
-        yield _gauge("queue_tokens", "Tokens that wait.", self._batcher.queue_tokens)
+        batchers = [host.batcher for host in self._encoders]
+        yield _gauge("queue_sequences", "Sequences that wait.", sum(each.queue_len for each in batchers))
+        yield _gauge("queue_tokens", "Tokens that wait.", sum(each.queue_tokens for each in batchers))
+        yield self._bundle_info()
         num_bytes = _gauge("cache_bytes", "Memory of a store.", labels=["store"])
         max_bytes = _gauge("cache_max_bytes", "Bound of a store.", labels=["store"])
         entries = _gauge("cache_entries", "Sequences in a store.", labels=["store"])
@@ -126,6 +116,22 @@ class _State(Collector):
             entries.add_metric([name], len(store))
             evicted.add_metric([name], store.num_evicted)
         yield from (num_bytes, max_bytes, entries, evicted)
+
+    def _bundle_info(self) -> Metric:
+        labels = ["name", "version", "fingerprint", "precision", "provider"]
+        info = _gauge("bundle_info", "1 for every loaded bundle; what it is, in the labels.", labels=labels)
+        for model in self._models:
+            info.add_metric(
+                [
+                    model.name,
+                    model.version,
+                    model.engine.manifest.encoder.fingerprint,
+                    model.bundle.precision.value,
+                    model.host.parts.provider,
+                ],
+                1,
+            )
+        return info
 
 
 def _gauge(

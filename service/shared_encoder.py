@@ -106,6 +106,10 @@ class SharedEncoder:
             ),
         )
 
+    def forget_flights(self) -> None:
+        """Let nobody join what is on its way. Those who wait for it still get it."""
+        self._flights.clear()
+
     def _look_up(self, key: bytes, found: dict[bytes, Encoding], *, with_states: bool) -> Lookup:
         cached = self._cache.get(key, poolings=self._poolings, with_states=with_states)
         if cached is None:

@@ -56,6 +56,10 @@ class SingleFlight:
         entry.future.add_done_callback(lambda future: self._land(flight, future))
         return flight
 
+    def clear(self) -> None:
+        """Announce none of them any more; they fly on."""
+        self._flights.clear()
+
     def _land(self, flight: Flight, future: asyncio.Future[Encoding]) -> None:
         if not future.cancelled():
             future.exception()  # mark it as seen: its waiters may all have left

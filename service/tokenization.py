@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,35 +114,31 @@ class Tokenizer(Protocol):
 class FastTokenizer:
     """The bundle's ``tokenizer.json``, run by the ``tokenizers`` library alone."""
 
-    def __init__(self, tokenizer: Any, *, max_length: int, strides: Iterable[int] = ()) -> None:  # noqa: ANN401
+    def __init__(self, tokenizer: Any, *, max_length: int) -> None:  # noqa: ANN401
         """Set the tokenizer's truncation.
 
         Args:
             tokenizer: Of the ``tokenizers`` library; changed.
             max_length: Tokens of a sequence, special tokens included.
-            strides: Of all ``ContextWindows`` that will be tokenised.
         """
         # A bundle's file truncates and never pads already. A hand-made one may carry fixed padding
         # ("hello world" becomes 128 ids), which would poison every cache key.
         tokenizer.no_padding()
-        # Truncation is a tokenizer's own state: windows need another one.
-        self._windowing = {stride: _copy(tokenizer) for stride in strides}
-        for stride, each in self._windowing.items():
-            each.enable_truncation(max_length, stride=stride, strategy="only_second")
+        self._windowing: dict[int, Any] = {}
         tokenizer.enable_truncation(max_length, strategy="longest_first")
         self._tokenizer = tokenizer
         self._max_length = max_length
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
 
     @classmethod
-    def from_file(cls, path: Path, *, max_length: int, strides: Iterable[int] = ()) -> Self:
+    def from_file(cls, path: Path, *, max_length: int) -> Self:
         """Load ``tokenizer.json``."""
         # Without it the library warns after a fork, and turns its parallelism off. Nothing forks here after
         # start.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         from tokenizers import Tokenizer as RustTokenizer
 
-        return cls(RustTokenizer.from_file(str(path)), max_length=max_length, strides=strides)
+        return cls(RustTokenizer.from_file(str(path)), max_length=max_length)
 
     async def tokenize(
         self, sequences: Sequence[TextSequence], *, with_offsets: Collection[int] = ()
@@ -178,7 +174,7 @@ class FastTokenizer:
         return encoded
 
     def _cut_into_windows(self, each: ContextWindows) -> Windows:
-        first = self._windowing[each.stride].encode(each.question, each.context)
+        first = self._cutting(each.stride).encode(each.question, each.context)
         return tuple(
             TokenizedInput(
                 input_ids=np.array(window.ids, dtype=np.int32),
@@ -189,6 +185,17 @@ class FastTokenizer:
             )
             for window in (first, *first.overflowing)
         )
+
+    def _cutting(self, stride: int) -> Any:  # noqa: ANN401
+        """Truncation is a tokenizer's own state: windows need another one for every stride.
+
+        Made on first use, which is a bundle's golden check: a model that is loaded later may have its own.
+        """
+        if stride not in self._windowing:
+            each = _copy(self._tokenizer)
+            each.enable_truncation(self._max_length, stride=stride, strategy="only_second")
+            self._windowing[stride] = each
+        return self._windowing[stride]
 
     def _find_long_questions(self, windowed: Mapping[int, ContextWindows]) -> dict[int, str]:
         encodings = self._tokenizer.encode_batch_fast(

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from fastapi import Request
 
-from service.assembly import Runtime
 from service.engine import DEFAULT_OPTIONS, Embeddings, Prediction
 from service.http.context import context_of
+from service.http.models import Leased
 from service.http.requests import while_connected
 from service.inputs import TaskInput
 from service.kinds.base import AnswerOptions
@@ -15,7 +15,7 @@ from service.limits import check_inputs, check_texts
 
 async def predict(
     request: Request,
-    runtime: Runtime,
+    model: Leased,
     inputs: Sequence[TaskInput],
     *,
     tasks: Sequence[str] | None,
@@ -27,21 +27,21 @@ async def predict(
     Raises:
         ServiceError: As ``service.errors`` tells them apart.
     """
-    check_inputs(inputs, runtime.settings)
+    check_inputs(inputs, model.settings)
     context = context_of(request)
-    context.tasks = tuple(runtime.engine.kinds if tasks is None else runtime.engine.tasks_named(tasks))
-    work = runtime.engine.predict(
+    context.tasks = tuple(model.engine.kinds if tasks is None else model.engine.tasks_named(tasks))
+    work = model.engine.predict(
         inputs, tasks=tasks, options=options, timeout_s=timeout_s, times=context.times
     )
     return await while_connected(request, work)
 
 
-async def embed(request: Request, runtime: Runtime, texts: Sequence[str], *, timeout_s: float) -> Embeddings:
+async def embed(request: Request, model: Leased, texts: Sequence[str], *, timeout_s: float) -> Embeddings:
     """Vectors of texts, as long as the client waits.
 
     Raises:
         ServiceError: As ``service.errors`` tells them apart.
     """
-    check_texts(texts, runtime.settings)
-    work = runtime.engine.embed(texts, timeout_s=timeout_s, times=context_of(request).times)
+    check_texts(texts, model.settings)
+    work = model.engine.embed(texts, timeout_s=timeout_s, times=context_of(request).times)
     return await while_connected(request, work)

@@ -39,6 +39,8 @@ class RequestContext:
     times: StageTimes = field(default_factory=StageTimes)
     tasks: tuple[str, ...] = ()
     """Tasks that were asked for, once they are known to exist."""
+    model: tuple[str, str] | None = None
+    """Name and version of what answers it, once they are known."""
     status: int | None = None
     """Of the answer, once it began."""
 

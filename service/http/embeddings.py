@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from service.engine import Embeddings
 from service.http.answering import embed
 from service.http.answers import json_response
+from service.http.models import leased
 from service.http.openapi import json_body, problems
 from service.http.requests import read_json, timeout_s
 from service.lifecycle import Lifecycle
@@ -25,19 +26,17 @@ def embeddings_router(lifecycle: Lifecycle) -> APIRouter:
     @router.post(
         "/v1/embeddings",
         response_model=EmbeddingsResponse,
-        responses=problems(400, 413, 415, 422, 429, 500, 503, 504),
+        responses=problems(400, 404, 413, 415, 422, 429, 500, 503, 504),
         openapi_extra=json_body(EmbeddingsRequest, example=EXAMPLE),
         summary="Embed texts",
     )
     async def embed_texts(request: Request) -> Response:
         """Vectors of unit length, by the bundle's default pooling."""
-        runtime = lifecycle.runtime
-        body = await read_json(request, EmbeddingsRequest, max_bytes=runtime.settings.max_body_bytes)
-        texts = [body.input] if isinstance(body.input, str) else body.input
-        found = await embed(request, runtime, texts, timeout_s=timeout_s(request, runtime.settings))
-        return json_response(
-            _body(found, runtime.engine.manifest.name, in_base64=body.encoding_format == "base64")
-        )
+        with leased(request, lifecycle) as model:
+            body = await read_json(request, EmbeddingsRequest, max_bytes=model.settings.max_body_bytes)
+            texts = [body.input] if isinstance(body.input, str) else body.input
+            found = await embed(request, model, texts, timeout_s=timeout_s(request, model.settings))
+            return json_response(_body(found, model.name, in_base64=body.encoding_format == "base64"))
 
     return router
 

@@ -33,6 +33,22 @@ MEANINGS = {
 }
 
 
+def header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A header that a request may have, as a parameter of a route."""
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+MODEL_HEADERS = [
+    header("x-model-name", "The model that should answer, of several.", {"type": "string"}),
+    header("x-model-version", "The version that must answer; 404 if it is not loaded.", {"type": "string"}),
+    header(
+        "x-canary",
+        "Whether the canary version should answer, where there is one. By default the request id decides.",
+        {"type": "string", "enum": ["always", "never"]},
+    ),
+]
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Responses of a route: the statuses it can end in, each a problem document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": REF.format(model=Problem.__name__)}}}
@@ -46,13 +62,13 @@ def json_body(
     others: dict[str, Any] | None = None,
     parameters: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """A route's ``openapi_extra``: its body, and the deadline header.
+    """A route's ``openapi_extra``: its body, and the headers that it heeds.
 
     Args:
         model: Of the JSON body.
         example: Of the JSON body.
         others: Content of further media types.
-        parameters: Beside the deadline header.
+        parameters: Beside those that every such route has.
     """
     schema = {"$ref": REF.format(model=model.__name__)}
     return {
@@ -62,13 +78,12 @@ def json_body(
         },
         "parameters": [
             *parameters,
-            {
-                "name": "x-request-timeout-ms",
-                "in": "header",
-                "required": False,
-                "description": "Milliseconds this request may take, up to the service's bound.",
-                "schema": {"type": "number", "exclusiveMinimum": 0},
-            },
+            header(
+                "x-request-timeout-ms",
+                "Milliseconds this request may take, up to the service's bound.",
+                {"type": "number", "exclusiveMinimum": 0},
+            ),
+            *MODEL_HEADERS,
         ],
     }
 

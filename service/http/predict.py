@@ -1,6 +1,7 @@
 """``POST /v1/predict`` and ``POST /v1/tasks/{task}/predict``."""
 
 import json
+import uuid
 from dataclasses import asdict
 from typing import Any
 
@@ -10,10 +11,13 @@ from service.assembly import Runtime
 from service.engine import Prediction
 from service.http.answering import predict
 from service.http.answers import json_response
+from service.http.models import Leased, leased
 from service.http.openapi import json_body, problems
 from service.http.requests import parse_body, read_json, timeout_s
 from service.lifecycle import Lifecycle
 from service.limits import check_inputs
+from service.models.model import Model
+from service.models.routing import Asked
 from service.schemas import (
     PredictRequest,
     PredictResponse,
@@ -38,10 +42,10 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
     )
     async def predict_tasks(request: Request) -> Response:
         """Every asked task that fits, on every input; each text is encoded once."""
-        runtime = lifecycle.runtime
-        body = await read_json(request, PredictRequest, max_bytes=runtime.settings.max_body_bytes)
-        prediction = await _answer(request, runtime, body, body.tasks)
-        return json_response(prediction_body(runtime, prediction, prediction.answers))
+        with leased(request, lifecycle) as model:
+            body = await read_json(request, PredictRequest, max_bytes=model.settings.max_body_bytes)
+            prediction = await _answer(request, model, body, body.tasks)
+            return json_response(prediction_body(model, prediction, prediction.answers))
 
     @router.post(
         "/v1/tasks/{task}/predict",
@@ -52,36 +56,35 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
     )
     async def predict_task(request: Request, task: str) -> Response:
         """The task's answer for every input."""
-        runtime = lifecycle.runtime
-        runtime.engine.tasks_named([task])
-        body = await read_json(request, TaskPredictRequest, max_bytes=runtime.settings.max_body_bytes)
-        prediction = await _answer(request, runtime, body, [task])
-        return json_response(
-            prediction_body(runtime, prediction, [each[task] for each in prediction.answers])
-        )
+        with leased(request, lifecycle) as model:
+            model.engine.tasks_named([task])
+            body = await read_json(request, TaskPredictRequest, max_bytes=model.settings.max_body_bytes)
+            prediction = await _answer(request, model, body, [task])
+            return json_response(
+                prediction_body(model, prediction, [each[task] for each in prediction.answers])
+            )
 
     return router
 
 
 async def _answer(
-    request: Request, runtime: Runtime, body: PredictRequest | TaskPredictRequest, tasks: list[str] | None
+    request: Request, model: Leased, body: PredictRequest | TaskPredictRequest, tasks: list[str] | None
 ) -> Prediction:
     return await predict(
         request,
-        runtime,
+        model,
         body.inputs,
         tasks=tasks,
         options=body.options(),
-        timeout_s=timeout_s(request, runtime.settings),
+        timeout_s=timeout_s(request, model.settings),
     )
 
 
-def prediction_body(runtime: Runtime, prediction: Prediction, predictions: list[Any]) -> dict[str, Any]:
+def prediction_body(model: Leased | Model, prediction: Prediction, predictions: list[Any]) -> dict[str, Any]:
     """The response, shaped as ``PredictResponse`` or ``TaskPredictResponse``."""
-    manifest = runtime.engine.manifest
     return {
-        "model": manifest.name,
-        "version": manifest.version,
+        "model": model.name,
+        "version": model.version,
         "predictions": predictions,
         "usage": asdict(prediction.usage),
     }
@@ -94,10 +97,11 @@ async def predict_native(runtime: Runtime, body: dict[str, Any]) -> dict[str, An
     """
     request = parse_body(json.dumps(body).encode(), PredictRequest)
     check_inputs(request.inputs, runtime.settings)
-    prediction = await runtime.engine.predict(
-        request.inputs,
-        tasks=request.tasks,
-        options=request.options(),
-        timeout_s=runtime.settings.timeout_s,
-    )
-    return prediction_body(runtime, prediction, prediction.answers)
+    with runtime.models.lease(Asked(request_id=uuid.uuid4().hex)) as model:
+        prediction = await model.engine.predict(
+            request.inputs,
+            tasks=request.tasks,
+            options=request.options(),
+            timeout_s=runtime.settings.timeout_s,
+        )
+        return prediction_body(model, prediction, prediction.answers)

@@ -1,8 +1,9 @@
 """``GET /v1/tasks`` and ``GET /v1/tasks/{task}``."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
-from service.http.openapi import problems
+from service.http.models import leased
+from service.http.openapi import MODEL_HEADERS, problems
 from service.lifecycle import Lifecycle
 from service.schemas import TaskInfo, TaskList
 
@@ -11,26 +12,35 @@ def tasks_router(lifecycle: Lifecycle) -> APIRouter:
     """Routes that describe what is served."""
     router = APIRouter(tags=["tasks"])
 
-    @router.get("/v1/tasks", responses=problems(500, 503), summary="List the tasks")
-    async def list_tasks() -> TaskList:
+    @router.get(
+        "/v1/tasks",
+        responses=problems(404, 422, 500, 503),
+        openapi_extra={"parameters": MODEL_HEADERS},
+        summary="List the tasks",
+    )
+    async def list_tasks(request: Request) -> TaskList:
         """Every task of the bundle."""
-        engine = lifecycle.runtime.engine
-        manifest = engine.manifest
-        return TaskList(
-            model=manifest.name,
-            version=manifest.version,
-            encoder=manifest.encoder.model,
-            tasks=[
-                TaskInfo.of(name, kind, model=manifest.name, version=manifest.version)
-                for name, kind in engine.kinds.items()
-            ],
-        )
+        with leased(request, lifecycle) as model:
+            return TaskList(
+                model=model.name,
+                version=model.version,
+                encoder=model.engine.manifest.encoder.model,
+                tasks=[
+                    TaskInfo.of(name, kind, model=model.name, version=model.version)
+                    for name, kind in model.engine.kinds.items()
+                ],
+            )
 
-    @router.get("/v1/tasks/{task}", responses=problems(404, 500, 503), summary="Describe a task")
-    async def show_task(task: str) -> TaskInfo:
+    @router.get(
+        "/v1/tasks/{task}",
+        responses=problems(404, 422, 500, 503),
+        openapi_extra={"parameters": MODEL_HEADERS},
+        summary="Describe a task",
+    )
+    async def show_task(request: Request, task: str) -> TaskInfo:
         """One task: kind, input fields, options, labels, thresholds, metrics, versions."""
-        engine = lifecycle.runtime.engine
-        (kind,) = engine.tasks_named([task]).values()
-        return TaskInfo.of(task, kind, model=engine.manifest.name, version=engine.manifest.version)
+        with leased(request, lifecycle) as model:
+            (kind,) = model.engine.tasks_named([task]).values()
+            return TaskInfo.of(task, kind, model=model.name, version=model.version)
 
     return router

@@ -21,9 +21,7 @@ STRIDE = 4
 
 @pytest.fixture
 def tokenizer(tiny_encoder: Path) -> Iterator[FastTokenizer]:
-    tokenizer = FastTokenizer.from_file(
-        tiny_encoder / "tokenizer.json", max_length=MAX_LENGTH, strides=[STRIDE]
-    )
+    tokenizer = FastTokenizer.from_file(tiny_encoder / "tokenizer.json", max_length=MAX_LENGTH)
     yield tokenizer
     tokenizer.close()
 

@@ -5,6 +5,7 @@ import threading
 import zlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from export.manifest import (
     TaskEntry,
     TaskKind,
 )
-from service.assembly import Parts, Runtime, start
+from service.assembly import Runtime, start
 from service.bundle import Bundle
 from service.cost import CostModel
+from service.models.loading import EncoderParts
 from service.packing import BucketedRows, PackedBatch, RowShapes
-from service.sessions import EncoderOutputs
+from service.sessions import EncoderOutputs, HeadSession
 from service.settings import Settings
 from service.tokenization import (
     ContextWindows,
@@ -322,14 +324,24 @@ def default_tasks() -> dict[str, TaskEntry]:
     }
 
 
-def manifest(tasks: Mapping[str, TaskEntry] | None = None, *, fingerprint: str = FINGERPRINT) -> Manifest:
+def manifest(
+    tasks: Mapping[str, TaskEntry] | None = None,
+    *,
+    fingerprint: str = FINGERPRINT,
+    version: str = "1.2.3",
+) -> Manifest:
     """A manifest that no files belong to."""
-    tasks = default_tasks() if tasks is None else dict(tasks)
+    tasks = {
+        name: each.model_copy(
+            update={"head": each.head.model_copy(update={"encoder_fingerprint": fingerprint})}
+        )
+        for name, each in (default_tasks() if tasks is None else tasks).items()
+    }
     entry = FileEntry(sha256="0" * 64, size_bytes=0)
     other = FileEntry(sha256="1" * 64, size_bytes=0)
     return Manifest(
         name="fake",
-        version="1.2.3",
+        version=version,
         created_at="2026-11-01T00:00:00Z",
         encoder=EncoderEntry(
             model="fake-encoder",
@@ -359,34 +371,70 @@ def manifest(tasks: Mapping[str, TaskEntry] | None = None, *, fingerprint: str =
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a loader gives for one bundle."""
+
+    bundle: Bundle
+    encoder: EncoderParts
+    heads: Mapping[str, HeadSession]
+
+
+class FakeLoader:
+    """Loads bundles that lie on no disk."""
+
+    def __init__(self, *loaded: Parts) -> None:
+        self._parts = {each.bundle.path: each for each in loaded}
+        self.encoders_loaded: list[Path] = []
+
+    def open(self, path: Path) -> Bundle:
+        return self._parts[path].bundle
+
+    def load_encoder(self, bundle: Bundle) -> EncoderParts:
+        self.encoders_loaded.append(bundle.path)
+        return self._parts[bundle.path].encoder
+
+    def load_heads(self, bundle: Bundle) -> Mapping[str, HeadSession]:
+        return self._parts[bundle.path].heads
+
+
 def parts(
     tasks: Mapping[str, TaskEntry] | None = None,
     *,
     encoder: FakeEncoderSession | None = None,
     golden: Sequence[GoldenExample] = (),
     cost: CostModel = CHEAP,
+    version: str = "1.2.3",
+    fingerprint: str = FINGERPRINT,
 ) -> Parts:
-    """A loaded bundle of fakes."""
-    entry = manifest(tasks)
+    """A bundle of fakes, at a path that its version names. Other versions have other heads."""
+    entry = manifest(tasks, fingerprint=fingerprint, version=version)
     return Parts(
-        bundle=Bundle(path=Path("fake"), manifest=entry, precision=Precision.FP32, golden=tuple(golden)),
-        tokenizer=FakeTokenizer(entry.encoder.max_length),
-        encoder=encoder or FakeEncoderSession(),
+        bundle=Bundle(
+            path=Path("fake") / version, manifest=entry, precision=Precision.FP32, golden=tuple(golden)
+        ),
+        encoder=EncoderParts(
+            entry=entry.encoder,
+            session=encoder or FakeEncoderSession(),
+            tokenizer=FakeTokenizer(entry.encoder.max_length),
+            cost=cost,
+            provider="cpu",
+        ),
         heads={
             name: FakeHeadSession(
-                each.head.num_outputs, zlib.crc32(name.encode()), is_token_level=each.kind.is_token_level
+                each.head.num_outputs,
+                zlib.crc32(f"{name} {version}".encode()),
+                is_token_level=each.kind.is_token_level,
             )
             for name, each in entry.tasks.items()
         },
-        cost=cost,
-        provider="cpu",
     )
 
 
 @asynccontextmanager
-async def running(loaded: Parts, **settings: Any) -> AsyncIterator[Runtime]:
-    """A started runtime of these parts."""
-    runtime = await start(Settings(**settings), loaded)
+async def running(*loaded: Parts, **settings: Any) -> AsyncIterator[Runtime]:
+    """A started runtime of the first of these bundles, which can load the others."""
+    runtime = await start(Settings(bundle=loaded[0].bundle.path, **settings), FakeLoader(*loaded))
     try:
         yield runtime
     finally:

@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import Request, Response
 from pydantic_core import to_json
 
-from service.assembly import Runtime
 from service.errors import FieldError, InvalidRequest
 from service.http.answering import embed, predict
+from service.http.models import Leased
 from service.http.requests import timeout_s
 from service.http.v2.framing import HEADER_LENGTH
 from service.http.v2.inputs import read_inputs
@@ -22,7 +22,7 @@ BINARY = "application/octet-stream"
 
 
 async def infer(
-    request: Request, runtime: Runtime, model: Model, asked: InferRequest, payload: bytes
+    request: Request, leased: Leased, model: Model, asked: InferRequest, payload: bytes
 ) -> Response:
     """Answer an inference.
 
@@ -31,34 +31,34 @@ async def infer(
     """
     names = None if asked.outputs is None else [each.name for each in asked.outputs]
     outputs = chosen_outputs(model, names)
-    settings = runtime.settings
+    settings = leased.settings
     inputs = read_inputs(asked.inputs, payload, forms=model.forms, max_inputs=settings.max_inputs)
     seconds = timeout_s(request, settings)
     if asked.parameters.timeout:
         seconds = min(asked.parameters.timeout / 1e6, settings.max_timeout_s)
     if model.tasks is None:
         texts = [each for each in inputs if isinstance(each, str)]  # its only form
-        found = await embed(request, runtime, texts, timeout_s=seconds)
+        found = await embed(request, leased, texts, timeout_s=seconds)
         rows: list[Row] = list(zip(found.vectors, found.is_truncated, strict=True))
     else:
-        outputs, tasks = _fitting(runtime, model, outputs, inputs[0], are_named=names is not None)
+        outputs, tasks = _fitting(leased, model, outputs, inputs[0], are_named=names is not None)
         wanted = {each.name for each in outputs}
         options = AnswerOptions(
             return_scores="scores" in wanted or model.answers_all, return_logits="logits" in wanted
         )
-        prediction = await predict(request, runtime, inputs, tasks=tasks, options=options, timeout_s=seconds)
+        prediction = await predict(request, leased, inputs, tasks=tasks, options=options, timeout_s=seconds)
         rows = list(prediction.answers)
     return _response(model, asked, [each.tensor(rows) for each in outputs])
 
 
 def _fitting(
-    runtime: Runtime, model: Model, outputs: tuple[Output, ...], each: TaskInput, *, are_named: bool
+    leased: Leased, model: Model, outputs: tuple[Output, ...], each: TaskInput, *, are_named: bool
 ) -> tuple[tuple[Output, ...], tuple[str, ...]]:
     """Of a model of all tasks: those asked, or those that take this form of input."""
     assert model.tasks is not None  # noqa: S101 - the caller's case
     if not model.answers_all:
         return outputs, model.tasks
-    kinds = runtime.engine.kinds
+    kinds = leased.engine.kinds
     fitting = [output for output in outputs if type(each) in kinds[output.name].reader.takes]
     if are_named and len(fitting) < len(outputs):
         faults = [

@@ -1,10 +1,12 @@
 """``/v2``: health, metadata and inference."""
 
+from contextlib import AbstractContextManager
 from importlib.metadata import version as package_version
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from service.http.models import Leased, leased
 from service.http.openapi import json_body, problems
 from service.http.requests import check_media_type, parse_body, read_body
 from service.http.v2.framing import HEADER_LENGTH, split_body
@@ -63,12 +65,20 @@ def v2_router(lifecycle: Lifecycle) -> APIRouter:
 
 
 async def _infer(lifecycle: Lifecycle, request: Request, name: str, version: str | None = None) -> Response:
-    runtime = lifecycle.runtime
-    model = find_model(runtime.engine, name, version)
-    check_media_type(request, others=(BINARY,))
-    body = await read_body(request, max_bytes=runtime.settings.max_body_bytes)
-    header, payload = split_body(body, request.headers.get(HEADER_LENGTH))
-    return await infer(request, runtime, model, parse_body(header, InferRequest), payload)
+    with _leased(lifecycle, request, name, version) as found:
+        model = find_model(found.engine, name, version)
+        check_media_type(request, others=(BINARY,))
+        body = await read_body(request, max_bytes=found.settings.max_body_bytes)
+        header, payload = split_body(body, request.headers.get(HEADER_LENGTH))
+        return await infer(request, found, model, parse_body(header, InferRequest), payload)
+
+
+def _leased(
+    lifecycle: Lifecycle, request: Request, name: str, version: str | None
+) -> AbstractContextManager[Leased]:
+    """A path names a task of the model that answers by default, or a loaded model itself."""
+    is_model = name in lifecycle.runtime.models.names
+    return leased(request, lifecycle, name=name if is_model else None, version=version)
 
 
 def _add_health(router: APIRouter, lifecycle: Lifecycle) -> None:
@@ -91,6 +101,11 @@ def _add_health(router: APIRouter, lifecycle: Lifecycle) -> None:
 
 def _add_metadata(router: APIRouter, lifecycle: Lifecycle) -> None:
     described: dict[int | str, dict[str, Any]] = problems(404, 500, 503)
+
+    def describe(request: Request, name: str, version: str | None = None) -> ModelMetadata:
+        with _leased(lifecycle, request, name, version) as found:
+            return find_model(found.engine, name, version).metadata
+
     is_ready: dict[str, Any] = {"response_class": Response, "responses": {**YES, **described}}
 
     @router.get("", responses=problems(500), summary="Describe the server")
@@ -101,23 +116,23 @@ def _add_metadata(router: APIRouter, lifecycle: Lifecycle) -> None:
         )
 
     @router.get("/models/{model}", responses=described, summary="Describe a model")
-    async def model_metadata(model: str) -> ModelMetadata:
+    async def model_metadata(request: Request, model: str) -> ModelMetadata:
         """Its input and output tensors."""
-        return find_model(lifecycle.runtime.engine, model).metadata
+        return describe(request, model)
 
     @router.get("/models/{model}/versions/{version}", responses=described, summary="Describe a version")
-    async def version_metadata(model: str, version: str) -> ModelMetadata:
+    async def version_metadata(request: Request, model: str, version: str) -> ModelMetadata:
         """Its input and output tensors."""
-        return find_model(lifecycle.runtime.engine, model, version).metadata
+        return describe(request, model, version)
 
     @router.get("/models/{model}/ready", **is_ready, summary="Is a model ready?")
-    async def model_ready(model: str) -> Response:
+    async def model_ready(request: Request, model: str) -> Response:
         """Whether it is served."""
-        find_model(lifecycle.runtime.engine, model)
+        describe(request, model)
         return Response()
 
     @router.get("/models/{model}/versions/{version}/ready", **is_ready, summary="Is a version ready?")
-    async def version_ready(model: str, version: str) -> Response:
+    async def version_ready(request: Request, model: str, version: str) -> Response:
         """Whether it is served in this version."""
-        find_model(lifecycle.runtime.engine, model, version)
+        describe(request, model, version)
         return Response()

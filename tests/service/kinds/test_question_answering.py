@@ -179,7 +179,7 @@ def test_spans_are_those_of_an_exhaustive_search(
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def tokenizer(request: pytest.FixtureRequest) -> FastTokenizer:
-    return FastTokenizer(FAMILIES[request.param](), max_length=32, strides=[4])
+    return FastTokenizer(FAMILIES[request.param](), max_length=32)
 
 
 @given(context=st.text(st.characters(exclude_categories=["Cs"]), max_size=80), seed=st.integers(0, 99))

@@ -1,0 +1,85 @@
+"""Which model a request is answered by: read from its headers, and kept until it is answered."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from service.assembly import Runtime
+from service.engine import Engine
+from service.errors import FieldError, InvalidRequest
+from service.http.context import context_of
+from service.lifecycle import Lifecycle
+from service.models.model import Model
+from service.models.routing import Asked, CanaryWish
+from service.settings import Settings
+
+NAME_HEADER = "x-model-name"
+VERSION_HEADER = "x-model-version"
+CANARY_HEADER = "x-canary"
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """What a request is answered with."""
+
+    runtime: Runtime
+    model: Model
+
+    @property
+    def settings(self) -> Settings:
+        """Of the service."""
+        return self.runtime.settings
+
+    @property
+    def engine(self) -> Engine:
+        """Of the model."""
+        return self.model.engine
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.model.name
+
+    @property
+    def version(self) -> str:
+        """Of the model."""
+        return self.model.version
+
+
+@contextmanager
+def leased(
+    request: Request, lifecycle: Lifecycle, *, name: str | None = None, version: str | None = None
+) -> Iterator[Leased]:
+    """The model that a request asks for, by its headers or, before them, by its path.
+
+    Unloading that model waits until the request is over.
+
+    Raises:
+        NotReady: Before the start is complete, and while the service ends.
+        UnknownModel: If the model or version is not loaded.
+        InvalidRequest: If a header is none of what it may be.
+    """
+    runtime = lifecycle.runtime
+    headers = request.headers
+    context = context_of(request)
+    asked = Asked(
+        request_id=context.request_id,
+        name=name or headers.get(NAME_HEADER),
+        version=version or headers.get(VERSION_HEADER),
+        canary=_canary_wish(headers.get(CANARY_HEADER)),
+    )
+    with runtime.models.lease(asked) as model:
+        context.model = (model.name, model.version)
+        yield Leased(runtime, model)
+
+
+def _canary_wish(given: str | None) -> CanaryWish | None:
+    if given is None:
+        return None
+    try:
+        return CanaryWish(given.strip().lower())
+    except ValueError:
+        fault = FieldError(CANARY_HEADER, f"Expected always or never, found {given!r}.")
+        raise InvalidRequest("The canary header is invalid.", errors=[fault]) from None

@@ -1,0 +1,142 @@
+"""The encoders in use: one session, one queue and one single flight for each, shared by its models."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from service.batcher import Batcher, QueueBudget
+from service.batching import BatchingPolicy
+from service.bundle import Bundle
+from service.encoder_cache import EncoderCache, encoder_namespace
+from service.encoding import BatchSize, PackedEncoder
+from service.kinds.base import Kind
+from service.models.loading import EncoderParts
+from service.shared_encoder import SharedEncoder
+from service.tokenization import TokenizedInput
+
+
+class EncoderHost:
+    """A running encoder, and who uses it."""
+
+    def __init__(
+        self,
+        parts: EncoderParts,
+        namespace: bytes,
+        *,
+        policy: BatchingPolicy,
+        budget: QueueBudget,
+        row_len: int,
+        cache: EncoderCache,
+        on_batch: Callable[[BatchSize], None],
+    ) -> None:
+        self.parts = parts
+        self.namespace = namespace
+        self.users = 0
+        self._policy = policy
+        self._row_len = row_len
+        self._forms_with_states: Counter[bool] = Counter()
+        """Whether pairs, single texts or both must keep their token states, and for how many kinds."""
+        packed = PackedEncoder(parts.session, parts.entry, needs_states=self._needs_states, on_batch=on_batch)
+        self.batcher = Batcher(
+            packed.encode,
+            policy=policy,
+            budget=budget,
+            cost=parts.cost,
+            row_len=row_len,
+            on_encoded=lambda entry, encoding: cache.put(entry.key, encoding),
+        )
+        self.shared = SharedEncoder(
+            self.batcher,
+            cache,
+            namespace=namespace,
+            poolings=parts.entry.poolings,
+            clock=time.monotonic,
+        )
+
+    def suits(self, bundle: Bundle) -> bool:
+        """Whether a bundle's heads can read from this encoder as from their own."""
+        return self.namespace == encoder_namespace(bundle.manifest, bundle.precision) and set(
+            bundle.manifest.encoder.poolings
+        ) <= set(self.parts.entry.poolings)
+
+    def describe(self) -> str:
+        """How fast it is, in words."""
+        policy, cost = self._policy, self.parts.cost
+        full_s = cost.backlog_s(
+            policy.max_batch_tokens, max_batch_tokens=policy.max_batch_tokens, row_len=self._row_len
+        )
+        return f"a short text takes {1e3 * cost.sequence_s(16):.1f} ms, a full batch {1e3 * full_s:.0f} ms"
+
+    def attach(self, kinds: Iterable[Kind]) -> None:
+        """One more model, whose kinds these are, reads from this encoder."""
+        self.users += 1
+        before = set(self._forms_with_states)
+        self._forms_with_states += _forms_with_states(kinds)
+        if set(self._forms_with_states) != before:
+            # What is on its way may be computed without the states that the newcomer will want.
+            self.shared.forget_flights()
+
+    def detach(self, kinds: Iterable[Kind]) -> None:
+        """That model is gone."""
+        self.users -= 1
+        self._forms_with_states -= _forms_with_states(kinds)
+
+    async def close(self) -> None:
+        """Stop the threads; what still waits is refused."""
+        await self.batcher.close()
+        self.parts.tokenizer.close()
+
+    def _needs_states(self, sequence: TokenizedInput) -> bool:
+        return sequence.is_pair in self._forms_with_states
+
+
+def _forms_with_states(kinds: Iterable[Kind]) -> Counter[bool]:
+    return Counter(kind.reader.reads_pairs for kind in kinds if kind.reads_states)
+
+
+class EncoderHosts:
+    """All of them. Their cache, and the bound of their queues, is one."""
+
+    def __init__(
+        self,
+        *,
+        policy: BatchingPolicy,
+        row_len: int,
+        cache: EncoderCache,
+        on_batch: Callable[[BatchSize], None] = lambda _: None,
+    ) -> None:
+        self._policy = policy
+        self._row_len = row_len
+        self._cache = cache
+        self._on_batch = on_batch
+        self._budget = QueueBudget(policy.max_queue_tokens)
+        self._hosts: list[EncoderHost] = []
+
+    def __iter__(self) -> Iterator[EncoderHost]:
+        return iter(self._hosts)
+
+    def find(self, bundle: Bundle) -> EncoderHost | None:
+        """A running encoder that suits a bundle."""
+        return next((host for host in self._hosts if host.suits(bundle)), None)
+
+    def start(self, parts: EncoderParts, bundle: Bundle) -> EncoderHost:
+        """Run the encoder that was loaded from a bundle."""
+        host = EncoderHost(
+            parts,
+            encoder_namespace(bundle.manifest, bundle.precision),
+            policy=self._policy,
+            budget=self._budget,
+            row_len=self._row_len,
+            cache=self._cache,
+            on_batch=self._on_batch,
+        )
+        host.batcher.start()
+        self._hosts.append(host)
+        return host
+
+    async def stop_unused(self) -> None:
+        """Close every encoder that no model reads from any more."""
+        unused = [host for host in self._hosts if not host.users]
+        self._hosts = [host for host in self._hosts if host.users]
+        for host in unused:
+            await host.close()

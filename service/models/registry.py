@@ -1,0 +1,148 @@
+"""The loaded models by name and version: loading, routing, leasing, unloading.
+
+A model is leased for the time of a request. One that is unloaded takes no new request, and closes when its
+last lease ends; an encoder closes with the last model that reads from it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.bundle import Bundle
+from service.errors import UnknownModel
+from service.golden import check_golden
+from service.models.encoders import EncoderHosts
+from service.models.loading import Loader
+from service.models.model import Model, build_model
+from service.models.routing import Asked, Route
+from service.observer import Observer
+
+logger = logging.getLogger("bentoml.encodeonce")
+
+
+class ModelRegistry:
+    """What is loaded, and which of it answers."""
+
+    def __init__(self, loader: Loader, encoders: EncoderHosts, *, observer: Observer, row_len: int) -> None:
+        self._loader = loader
+        self._encoders = encoders
+        self._observer = observer
+        self._row_len = row_len
+        self._models: dict[tuple[str, str], Model] = {}
+        self._routes: dict[str, Route] = {}
+        self._default_name = ""
+        # One change at a time: what a load has found must not close while it goes on.
+        self._changing = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self._models.values())
+
+    @property
+    def names(self) -> Collection[str]:
+        """Of the models that have a version loaded."""
+        return self._routes.keys()
+
+    @property
+    def default(self) -> Model:
+        """What answers a request that asks for nothing."""
+        return self._models[self._default_name, self._routes[self._default_name].default]
+
+    def find(self, asked: Asked) -> Model:
+        """The model that answers a request.
+
+        Raises:
+            UnknownModel: If it asks for one that is not loaded. The loaded ones are named.
+        """
+        name = asked.name or self._default_name
+        route = self._routes.get(name)
+        if route is None:
+            raise UnknownModel(f"Unknown model {name!r}. Loaded: {', '.join(sorted(self._routes))}.")
+        version = route.choose(asked)
+        model = self._models.get((name, version))
+        if model is None:
+            versions = ", ".join(version for each, version in self._models if each == name)
+            raise UnknownModel(f"Model {name!r} has no version {version!r}. Loaded: {versions}.")
+        return model
+
+    @contextmanager
+    def lease(self, asked: Asked) -> Iterator[Model]:
+        """The model that answers a request, kept until the request is over.
+
+        Raises:
+            UnknownModel: As ``find``.
+        """
+        model = self.find(asked)
+        model.leases += 1
+        try:
+            yield model
+        finally:
+            model.leases -= 1
+            if model.is_retired and not model.leases:
+                self._close_soon(model)
+
+    async def load(self, path: Path) -> Model:
+        """Open a bundle, load what is not there yet, and check its golden examples before it gets traffic.
+
+        Raises:
+            BundleError: If it must not be served.
+            SelfCheckFailed: If its answers are not the model's.
+        """
+        started_s = time.perf_counter()
+        async with self._changing:
+            bundle = await asyncio.to_thread(self._loader.open, path)
+            model = await self._start(bundle)
+            self._models[model.name, model.version] = model
+            self._routes.setdefault(model.name, Route(default=model.version))
+            self._default_name = self._default_name or model.name
+        logger.info(
+            "Loaded %s %s (%s on %s) in %.1f s: %d golden examples answered as the model does; %s",
+            model.name,
+            model.version,
+            bundle.precision.value,
+            model.host.parts.provider,
+            time.perf_counter() - started_s,
+            len(bundle.golden),
+            model.host.describe(),
+        )
+        return model
+
+    async def close(self) -> None:
+        """Stop everything; what still waits is refused."""
+        if self._closing:
+            await asyncio.wait(self._closing)
+        async with self._changing:
+            for model in self._models.values():
+                model.close()
+            self._models.clear()
+            await self._encoders.stop_unused()
+
+    async def _start(self, bundle: Bundle) -> Model:
+        model = None
+        try:
+            host = self._encoders.find(bundle)
+            if host is None:
+                parts = await asyncio.to_thread(self._loader.load_encoder, bundle)
+                host = self._encoders.start(parts, bundle)
+            heads = await asyncio.to_thread(self._loader.load_heads, bundle)
+            model = build_model(bundle, heads, host, observer=self._observer, row_len=self._row_len)
+            await check_golden(model.engine, bundle.golden, tolerance=bundle.tolerance)
+        except BaseException:
+            if model is not None:
+                model.close()
+            await self._encoders.stop_unused()
+            raise
+        return model
+
+    def _close_soon(self, model: Model) -> None:
+        task = asyncio.get_running_loop().create_task(self._close(model))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close(self, model: Model) -> None:
+        async with self._changing:
+            model.close()
+            await self._encoders.stop_unused()
