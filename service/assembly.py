@@ -1,5 +1,7 @@
 """Settings → a running service. The only code that sees all the parts."""
 
+import asyncio
+import logging
 from dataclasses import dataclass
 
 from service.batcher import Batcher
@@ -7,10 +9,14 @@ from service.batching import BatchingPolicy
 from service.encoder_cache import EncoderCache
 from service.engine import Engine
 from service.metrics import Metrics
+from service.models.administration import Administration
 from service.models.encoders import EncoderHosts
 from service.models.loading import BundleLoader, Loader
 from service.models.registry import ModelRegistry
+from service.models.state import SavedModel, read_state, restore
 from service.settings import Settings
+
+logger = logging.getLogger("bentoml.encodeonce")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +27,7 @@ class Runtime:
     metrics: Metrics
     cache: EncoderCache
     models: ModelRegistry
+    administration: Administration
 
     @property
     def engine(self) -> Engine:
@@ -37,10 +44,40 @@ class Runtime:
         await self.models.close()
 
 
-def connect(settings: Settings, loader: Loader) -> Runtime:
-    """Wire everything up, with nothing loaded yet."""
+async def start(settings: Settings, loader: Loader) -> Runtime:
+    """Load what a predecessor had loaded, or the settings' bundle.
+
+    Raises:
+        BundleError: If it must not be served.
+        SelfCheckFailed: If its answers are not the model's.
+        ProviderUnavailableError: If the asked provider is not there.
+    """
     metrics = Metrics()
     cache = EncoderCache(pooled_bytes=settings.pooled_cache_bytes, states_bytes=settings.states_cache_bytes)
+    models = _connect(settings, loader, metrics, cache)
+    try:
+        origin = await _load(settings, loader, models)
+    except BaseException:
+        await models.close()
+        raise
+    # The examples' encodings would make the first requests' usage depend on the self-check.
+    cache.clear()
+    return Runtime(
+        settings=settings,
+        metrics=metrics,
+        cache=cache,
+        models=models,
+        administration=Administration(models, origin=origin, state_file=settings.state_file),
+    )
+
+
+async def launch(settings: Settings) -> Runtime:
+    """Start from the files on disk."""
+    return await start(settings, BundleLoader(settings))
+
+
+def _connect(settings: Settings, loader: Loader, metrics: Metrics, cache: EncoderCache) -> ModelRegistry:
+    """Wire everything up, with nothing loaded yet."""
     encoders = EncoderHosts(
         policy=BatchingPolicy(
             max_batch_tokens=settings.max_batch_tokens,
@@ -51,30 +88,24 @@ def connect(settings: Settings, loader: Loader) -> Runtime:
         cache=cache,
         on_batch=metrics.saw_batch,
     )
-    models = ModelRegistry(loader, encoders, observer=metrics, row_len=settings.row_len)
+    models = ModelRegistry(
+        loader, encoders, observer=metrics, row_len=settings.row_len, max_models=settings.max_models
+    )
     metrics.watch(models=models, encoders=encoders, cache=cache)
-    return Runtime(settings=settings, metrics=metrics, cache=cache, models=models)
+    return models
 
 
-async def start(settings: Settings, loader: Loader) -> Runtime:
-    """Load the settings' bundle.
-
-    Raises:
-        BundleError: If it must not be served.
-        SelfCheckFailed: If its answers are not the model's.
-        ProviderUnavailableError: If the asked provider is not there.
-    """
-    runtime = connect(settings, loader)
-    try:
-        await runtime.models.load(settings.bundle)
-    except BaseException:
-        await runtime.close()
-        raise
-    # The examples' encodings would make the first requests' usage depend on the self-check.
-    runtime.cache.clear()
-    return runtime
-
-
-async def launch(settings: Settings) -> Runtime:
-    """Start from the files on disk."""
-    return await start(settings, BundleLoader(settings))
+async def _load(settings: Settings, loader: Loader, models: ModelRegistry) -> SavedModel:
+    file = settings.state_file
+    if file is not None and file.exists():
+        origin = SavedModel.of(await asyncio.to_thread(loader.open, settings.bundle))
+        state = read_state(file, origin)
+        if state is not None:
+            try:
+                await restore(models, state)
+            except Exception:
+                logger.exception("Starting from the settings: what %s names cannot be served", file)
+                await models.close()
+            else:
+                return origin
+    return SavedModel.of((await models.load(settings.bundle)).bundle)

@@ -5,6 +5,10 @@ ServiceError                  500
 │   ├── MalformedBody         400
 │   ├── UnknownTask           404
 │   ├── UnknownModel          404
+│   ├── Unauthorised          401   the key is missing or wrong
+│   ├── Forbidden             403   switched off
+│   ├── Conflict              409   not in this state of the service
+│   ├── BundleRefused         422   a bundle that must not be served
 │   ├── RequestTooLarge       413
 │   └── UnsupportedMediaType  415
 ├── Overloaded                429   the client may retry after ``retry_after_s``
@@ -87,6 +91,42 @@ class UnknownModel(InvalidRequest):
     status = 404
     title = "Unknown model"
     slug = "unknown-model"
+
+
+class Unauthorised(InvalidRequest):
+    """The key that a route wants is missing or wrong."""
+
+    status = 401
+    title = "Unauthorised"
+    slug = "unauthorised"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """How to bring the key."""
+        return {"www-authenticate": "Bearer"}
+
+
+class Forbidden(InvalidRequest):
+    """What the service was not set up to do."""
+
+    status = 403
+    title = "Forbidden"
+    slug = "forbidden"
+
+
+class Conflict(InvalidRequest):
+    """What cannot be done as things stand: the message says what would have to be done first."""
+
+    status = 409
+    title = "Conflict"
+    slug = "conflict"
+
+
+class BundleRefused(InvalidRequest):
+    """A bundle that is damaged, or does not answer as its model did."""
+
+    title = "Bundle refused"
+    slug = "bundle-refused"
 
 
 class RequestTooLarge(InvalidRequest):

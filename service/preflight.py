@@ -1,15 +1,23 @@
-"""What can be refused before a worker exists.
+"""What is done before a worker exists: refuse what cannot be served, and find a place for the state.
 
 BentoML's arbiter starts a worker again whenever it ends: a wrong path would be tried for ever, a traceback
 each time. So settings and bundle are checked once in the arbiter, and a fault ends the command with one
 sentence.
 """
 
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 from pydantic import ValidationError
 
 from export.manifest import BundleError, describe_faults
 from service.bundle import open_bundle
 from service.settings import Settings
+
+STATE_FILE = "ENCODEONCE_STATE_FILE"
 
 
 def check_settings_and_bundle() -> None:
@@ -25,3 +33,16 @@ def check_settings_and_bundle() -> None:
         raise SystemExit(f"ENCODEONCE_* settings: {describe_faults(error)}") from None
     except BundleError as error:
         raise SystemExit(str(error)) from None
+
+
+def keep_state_for_workers() -> None:
+    """Name a state file, unless the settings do: a worker that is started again finds its predecessor's.
+
+    The workers inherit the arbiter's environment. The file ends with the arbiter, so that the next service
+    starts from its settings.
+    """
+    if STATE_FILE in os.environ:
+        return
+    folder = tempfile.mkdtemp(prefix="encodeonce-")  # readable by its owner alone
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[STATE_FILE] = str(Path(folder) / "state.json")

@@ -272,6 +272,25 @@ class EmbeddingsResponse(_Model):
     usage: EmbeddingsUsage
 
 
+class ModelEntry(_Model):
+    """One loaded version, as OpenAI's API describes a model."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="When it was exported, in seconds since 1970.")
+    owned_by: Literal["encodeonce"] = "encodeonce"
+    name: str
+    version: str
+    is_default: bool = Field(description="Whether it answers requests for this name that pin no version.")
+
+
+class ModelList(_Model):
+    """Answer of ``GET /v1/models``."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelEntry]
+
+
 class Status(_Model):
     """Answer of the health routes."""
 

@@ -27,9 +27,10 @@ class EncodeOnce:
     @staticmethod
     def check() -> None:
         """Refuse a bad bundle or setting before there is a worker: the arbiter would restart it for ever."""
-        from service.preflight import check_settings_and_bundle
+        from service.preflight import check_settings_and_bundle, keep_state_for_workers
 
         check_settings_and_bundle()
+        keep_state_for_workers()
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from export.manifest import Precision
@@ -63,6 +63,20 @@ class Settings(BaseSettings):
     )
     states_cache_bytes: int = Field(
         256 * MIB, ge=0, description="Bytes of cached token states; used only where a head needs them."
+    )
+
+    max_models: PositiveInt = Field(
+        8, description="Models loaded at once, those included that finish their last requests."
+    )
+    admin_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Key of the admin API: `authorization: Bearer KEY`. Without one, it is off.",
+    )
+    state_file: Path | None = Field(
+        None,
+        description="Remembers what the admin API loaded and routed, for a worker that restarts. "
+        "By default a temporary file that ends with the service.",
     )
 
     max_inputs: PositiveInt = Field(

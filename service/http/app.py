@@ -5,8 +5,10 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
 
 from service.errors import ServiceError
+from service.http.admin.routes import admin_router
 from service.http.context import ContextLayer, context_of
 from service.http.embeddings import embeddings_router
+from service.http.model_list import model_list_router
 from service.http.openapi import install_openapi
 from service.http.operations import operations_router
 from service.http.predict import predict_router
@@ -29,7 +31,15 @@ def create_app(lifecycle: Lifecycle) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for router in (predict_router, tasks_router, embeddings_router, v2_router, operations_router):
+    for router in (
+        predict_router,
+        tasks_router,
+        model_list_router,
+        embeddings_router,
+        v2_router,
+        operations_router,
+        admin_router,
+    ):
         app.include_router(router(lifecycle))
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(HTTPException, _answer_routing_error)

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from service.http.admin.schemas import LoadRequest, RouteRequest
 from service.http.problems import MEDIA_TYPE
 from service.http.v2.schemas import InferRequest
 from service.schemas import EmbeddingsRequest, PredictRequest, Problem, TaskPredictRequest
@@ -17,12 +18,17 @@ MODELS: tuple[type[BaseModel], ...] = (
     TaskPredictRequest,
     EmbeddingsRequest,
     InferRequest,
+    LoadRequest,
+    RouteRequest,
     Problem,
 )
 
 MEANINGS = {
     400: "The body is not JSON.",
+    401: "The key is missing or wrong.",
+    403: "Switched off in the settings.",
     404: "Unknown task or model; the known ones are named.",
+    409: "Not as things stand; the detail says what would have to be done first.",
     413: "The body, or the batch in it, is too large.",
     415: "The body is not called JSON.",
     422: "A field is invalid, or an input fits none of the tasks; every fault is named.",
@@ -55,6 +61,21 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": MEANINGS[status], "content": content} for status in statuses}
 
 
+def request_body(
+    model: type[BaseModel], *, example: dict[str, Any], others: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The part of a route's ``openapi_extra`` that describes its body.
+
+    Args:
+        model: Of the JSON body.
+        example: Of the JSON body.
+        others: Content of further media types.
+    """
+    schema = {"$ref": REF.format(model=model.__name__)}
+    content = {"application/json": {"schema": schema, "example": example}, **(others or {})}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def json_body(
     model: type[BaseModel],
     *,
@@ -70,12 +91,8 @@ def json_body(
         others: Content of further media types.
         parameters: Beside those that every such route has.
     """
-    schema = {"$ref": REF.format(model=model.__name__)}
     return {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": schema, "example": example}, **(others or {})},
-        },
+        **request_body(model, example=example, others=others),
         "parameters": [
             *parameters,
             header(
@@ -101,6 +118,7 @@ def install_openapi(app: FastAPI) -> None:
                 schema = model.model_json_schema(ref_template=REF)
                 schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
             _drop_generated_422(document)
+            _ask_for_the_admin_key(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -115,3 +133,12 @@ def _drop_generated_422(document: dict[str, Any]) -> None:
                 del operation["responses"]["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
+
+
+def _ask_for_the_admin_key(document: dict[str, Any]) -> None:
+    schemes = document["components"].setdefault("securitySchemes", {})
+    schemes["adminKey"] = {"type": "http", "scheme": "bearer", "description": "ENCODEONCE_ADMIN_KEY"}
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if "admin" in operation.get("tags", ()):
+                operation["security"] = [{"adminKey": []}]

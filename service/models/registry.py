@@ -7,12 +7,13 @@ last lease ends; an encoder closes with the last model that reads from it.
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from service.bundle import Bundle
-from service.errors import UnknownModel
+from service.errors import Conflict, UnknownModel
 from service.golden import check_golden
 from service.models.encoders import EncoderHosts
 from service.models.loading import Loader
@@ -26,12 +27,16 @@ logger = logging.getLogger("bentoml.encodeonce")
 class ModelRegistry:
     """What is loaded, and which of it answers."""
 
-    def __init__(self, loader: Loader, encoders: EncoderHosts, *, observer: Observer, row_len: int) -> None:
+    def __init__(
+        self, loader: Loader, encoders: EncoderHosts, *, observer: Observer, row_len: int, max_models: int
+    ) -> None:
         self._loader = loader
         self._encoders = encoders
         self._observer = observer
         self._row_len = row_len
+        self._max_models = max_models
         self._models: dict[tuple[str, str], Model] = {}
+        self._retired: set[Model] = set()
         self._routes: dict[str, Route] = {}
         self._default_name = ""
         # One change at a time: what a load has found must not close while it goes on.
@@ -51,6 +56,16 @@ class ModelRegistry:
         """What answers a request that asks for nothing."""
         return self._models[self._default_name, self._routes[self._default_name].default]
 
+    @property
+    def default_name(self) -> str:
+        """Of the model that answers a request that names none."""
+        return self._default_name
+
+    @property
+    def routes(self) -> Mapping[str, Route]:
+        """The route of each model, by name."""
+        return MappingProxyType(self._routes)
+
     def find(self, asked: Asked) -> Model:
         """The model that answers a request.
 
@@ -58,15 +73,22 @@ class ModelRegistry:
             UnknownModel: If it asks for one that is not loaded. The loaded ones are named.
         """
         name = asked.name or self._default_name
-        route = self._routes.get(name)
-        if route is None:
-            raise UnknownModel(f"Unknown model {name!r}. Loaded: {', '.join(sorted(self._routes))}.")
-        version = route.choose(asked)
+        version = self.route_of(name).choose(asked)
         model = self._models.get((name, version))
         if model is None:
             versions = ", ".join(version for each, version in self._models if each == name)
             raise UnknownModel(f"Model {name!r} has no version {version!r}. Loaded: {versions}.")
         return model
+
+    def route_of(self, name: str) -> Route:
+        """Who answers for a model.
+
+        Raises:
+            UnknownModel: If no version of it is loaded.
+        """
+        if name not in self._routes:
+            raise UnknownModel(f"Unknown model {name!r}. Loaded: {', '.join(sorted(self._routes))}.")
+        return self._routes[name]
 
     @contextmanager
     def lease(self, asked: Asked) -> Iterator[Model]:
@@ -90,10 +112,12 @@ class ModelRegistry:
         Raises:
             BundleError: If it must not be served.
             SelfCheckFailed: If its answers are not the model's.
+            Conflict: If it is loaded already, or there are too many.
         """
         started_s = time.perf_counter()
         async with self._changing:
             bundle = await asyncio.to_thread(self._loader.open, path)
+            self._admit(bundle)
             model = await self._start(bundle)
             self._models[model.name, model.version] = model
             self._routes.setdefault(model.name, Route(default=model.version))
@@ -110,15 +134,72 @@ class ModelRegistry:
         )
         return model
 
+    def set_route(self, name: str, route: Route) -> None:
+        """Send a model's traffic elsewhere, from the next request on.
+
+        Raises:
+            UnknownModel: If a version that takes part is not loaded.
+        """
+        for _, version in route.roles():
+            self.find(Asked(request_id="", name=name, version=version))
+        self._routes[name] = route
+        logger.info("Routed %s: %s", name, route)
+
+    def set_default_name(self, name: str) -> None:
+        """Let another model answer requests that name none.
+
+        Raises:
+            UnknownModel: If it is not loaded.
+        """
+        self.find(Asked(request_id="", name=name))
+        self._default_name = name
+
+    async def unload(self, name: str, version: str) -> Model:
+        """Take a version away. Requests that it answers just now are finished.
+
+        Raises:
+            UnknownModel: If it is not loaded.
+            Conflict: If it takes part in the traffic.
+        """
+        async with self._changing:
+            model = self.find(Asked(request_id="", name=name, version=version))
+            route = self._routes[name]
+            is_last = len([each for each, _ in self._models if each == name]) == 1
+            if not is_last or name == self._default_name:
+                for role, taking_part in route.roles():
+                    if version == taking_part:
+                        raise Conflict(
+                            f"{name} {version} is the {role} version. Route {name} elsewhere first."
+                        )
+            del self._models[name, version]
+            if is_last:
+                del self._routes[name]
+            else:
+                self._routes[name] = route.losing(version)
+        model.is_retired = True
+        self._retired.add(model)
+        if not model.leases:
+            await self._close(model)
+        logger.info("Unloaded %s %s; %d requests are being finished", name, version, model.leases)
+        return model
+
     async def close(self) -> None:
         """Stop everything; what still waits is refused."""
-        if self._closing:
-            await asyncio.wait(self._closing)
         async with self._changing:
-            for model in self._models.values():
+            for model in (*self._models.values(), *self._retired):
                 model.close()
-            self._models.clear()
+            for loaded in (self._models, self._retired, self._routes):
+                loaded.clear()
+            self._default_name = ""
             await self._encoders.stop_unused()
+
+    def _admit(self, bundle: Bundle) -> None:
+        name, version = bundle.manifest.name, bundle.manifest.version
+        if (name, version) in self._models:
+            raise Conflict(f"{name} {version} is loaded already.")
+        if len(self._models) + len(self._retired) >= self._max_models:
+            loaded = ", ".join(f"{name} {version}" for name, version in self._models)
+            raise Conflict(f"{self._max_models} models are the most. Unload one of: {loaded}.")
 
     async def _start(self, bundle: Bundle) -> Model:
         model = None
@@ -144,5 +225,7 @@ class ModelRegistry:
 
     async def _close(self, model: Model) -> None:
         async with self._changing:
-            model.close()
+            if model in self._retired:  # else everything was stopped meanwhile
+                self._retired.remove(model)
+                model.close()
             await self._encoders.stop_unused()

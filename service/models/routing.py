@@ -98,9 +98,16 @@ class Route:
             raise LookupError("There is no previous version to roll back to.")
         return Route(default=self.previous, previous=self.default)
 
-    def without(self, version: str) -> "Route":
-        """The route once a version that takes no part in it is gone."""
-        return replace(self, previous=None) if self.previous == version else self
+    def losing(self, version: str) -> "Route":
+        """The route once a version that is not its default is gone."""
+        kept = self
+        if self.previous == version:
+            kept = replace(kept, previous=None)
+        if self.canary is not None and self.canary.version == version:
+            kept = replace(kept, canary=None)
+        if self.shadow is not None and self.shadow.version == version:
+            kept = replace(kept, shadow=None)
+        return kept
 
     def roles(self) -> Iterator[tuple[str, str]]:
         """Versions that take part, each with its role."""

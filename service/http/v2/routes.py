@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from service.http.models import Leased, leased
-from service.http.openapi import json_body, problems
+from service.http.openapi import MODEL_HEADERS, json_body, problems
 from service.http.requests import check_media_type, parse_body, read_body
 from service.http.v2.framing import HEADER_LENGTH, split_body
 from service.http.v2.infer import BINARY, infer
@@ -100,13 +100,21 @@ def _add_health(router: APIRouter, lifecycle: Lifecycle) -> None:
 
 
 def _add_metadata(router: APIRouter, lifecycle: Lifecycle) -> None:
-    described: dict[int | str, dict[str, Any]] = problems(404, 500, 503)
+    errors = problems(404, 422, 500, 503)
+    described: dict[str, Any] = {
+        "responses": errors,
+        "openapi_extra": {"parameters": MODEL_HEADERS},
+    }
 
     def describe(request: Request, name: str, version: str | None = None) -> ModelMetadata:
         with _leased(lifecycle, request, name, version) as found:
             return find_model(found.engine, name, version).metadata
 
-    is_ready: dict[str, Any] = {"response_class": Response, "responses": {**YES, **described}}
+    is_ready: dict[str, Any] = {
+        **described,
+        "response_class": Response,
+        "responses": {**YES, **errors},
+    }
 
     @router.get("", responses=problems(500), summary="Describe the server")
     async def server() -> ServerMetadata:
@@ -115,12 +123,12 @@ def _add_metadata(router: APIRouter, lifecycle: Lifecycle) -> None:
             name="encodeonce", version=package_version("encodeonce"), extensions=["binary_tensor_data"]
         )
 
-    @router.get("/models/{model}", responses=described, summary="Describe a model")
+    @router.get("/models/{model}", **described, summary="Describe a model")
     async def model_metadata(request: Request, model: str) -> ModelMetadata:
         """Its input and output tensors."""
         return describe(request, model)
 
-    @router.get("/models/{model}/versions/{version}", responses=described, summary="Describe a version")
+    @router.get("/models/{model}/versions/{version}", **described, summary="Describe a version")
     async def version_metadata(request: Request, model: str, version: str) -> ModelMetadata:
         """Its input and output tensors."""
         return describe(request, model, version)

@@ -15,6 +15,7 @@ ROUTES = {
     "/v1/tasks/{task}/predict": "post",
     "/v1/tasks": "get",
     "/v1/tasks/{task}": "get",
+    "/v1/models": "get",
     "/v1/embeddings": "post",
     "/v2": "get",
     "/v2/health/live": "get",
@@ -29,6 +30,10 @@ ROUTES = {
     "/healthz": "get",
     "/readyz": "get",
     "/metrics": "get",
+    "/admin/v1/models": "get",
+    "/admin/v1/models/{name}/{version}": "delete",
+    "/admin/v1/routes/{name}": "patch",
+    "/admin/v1/routes/{name}/rollback": "post",
 }
 
 

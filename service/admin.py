@@ -1,0 +1,146 @@
+"""``python -m service.admin``: the admin API from a shell. Standard library alone.
+
+    python -m service.admin models
+    python -m service.admin load bundles/support_desk-2            # gets no traffic yet
+    python -m service.admin canary support_desk 20261126.120000 5  # per cent
+    python -m service.admin swap support_desk 20261126.120000
+    python -m service.admin rollback support_desk
+    python -m service.admin unload support_desk 20261126.120000
+
+The key is read from ``ENCODEONCE_ADMIN_KEY``, the address from ``ENCODEONCE_ADMIN_URL`` or ``--url``.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+DEFAULT_URL = "http://127.0.0.1:3000"
+TIMEOUT_S = 300.0
+"""Loading a bundle takes seconds; a large one on a busy machine, minutes."""
+
+
+class AdminError(Exception):
+    """The service refused, or did not answer. The message says why."""
+
+
+class AdminClient:
+    """Calls of the admin API."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url.rstrip("/")
+        self._key = key
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+        """The answer's JSON.
+
+        Raises:
+            AdminError: With the problem document's detail, or what kept the service from answering.
+        """
+        headers = {"authorization": f"Bearer {self._key}", "content-type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(f"{self._url}/admin/v1{path}", data=data, headers=headers, method=method)  # noqa: S310
+        try:
+            with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - the operator's own address
+                return json.load(response)
+        except HTTPError as error:
+            raise AdminError(f"{error.code}: {_detail(error.read())}") from None
+        except URLError as error:
+            raise AdminError(f"{self._url} does not answer: {error.reason}") from None
+
+
+def _detail(body: bytes) -> str:
+    try:
+        problem = json.loads(body)
+        faults = [f"{each['field']}: {each['message']}" for each in problem.get("errors", ())]
+        return " ".join([problem["detail"], *faults])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace")[:500]
+
+
+Command = Callable[[AdminClient, argparse.Namespace], Any]
+
+
+def _route(name: str) -> str:
+    return f"/routes/{quote(name, safe='')}"
+
+
+def _load(client: AdminClient, given: argparse.Namespace) -> Any:  # noqa: ANN401
+    path = str(given.path if given.remote else given.path.absolute())
+    return client.call("POST", "/models", {"path": path, "swap": given.swap})
+
+
+def _unload(client: AdminClient, given: argparse.Namespace) -> Any:  # noqa: ANN401
+    return client.call("DELETE", f"/models/{quote(given.name, safe='')}/{quote(given.version, safe='')}")
+
+
+def _share(role: str) -> Command:
+    def change(client: AdminClient, given: argparse.Namespace) -> Any:  # noqa: ANN401
+        share = None if given.off else {"version": given.version, "percent": given.percent}
+        return client.call("PATCH", _route(given.name), {role: share})
+
+    return change
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m service.admin", description="Change what is served.")
+    parser.add_argument("--url", default=os.environ.get("ENCODEONCE_ADMIN_URL", DEFAULT_URL))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command, text: str, *arguments: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        for argument in arguments:
+            command.add_argument(argument)
+        command.set_defaults(run=run)
+        return command
+
+    add("models", lambda client, _: client.call("GET", "/models"), "list models and routes")
+    load = add("load", _load, "load a bundle; it gets no traffic yet")
+    load.add_argument("path", type=Path)
+    load.add_argument("--swap", action="store_true", help="make it the default version at once")
+    load.add_argument("--remote", action="store_true", help="take the path as the server's, unchanged")
+    add(
+        "swap",
+        lambda client, given: client.call("PATCH", _route(given.name), {"default": given.version}),
+        "make a loaded version the default one",
+        "name",
+        "version",
+    )
+    for role, text in (("canary", "answers"), ("shadow", "answers a copy of")):
+        share = add(
+            role, _share(role), f"let a version that {text} a share of the requests, or end it", "name"
+        )
+        share.add_argument("version", nargs="?")
+        share.add_argument("percent", nargs="?", type=float)
+        share.add_argument("--off", action="store_true", help="end it")
+    add(
+        "rollback",
+        lambda client, given: client.call("POST", f"{_route(given.name)}/rollback"),
+        "return to the previous default version",
+        "name",
+    )
+    add("unload", _unload, "take a version away that gets no traffic", "name", "version")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the answer goes to standard output as JSON."""
+    given = _parser().parse_args(arguments)
+    key = os.environ.get("ENCODEONCE_ADMIN_KEY", "")
+    try:
+        answer = given.run(AdminClient(given.url, key), given)
+    except AdminError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(answer, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""``/admin/v1``: what an operator changes while the service runs."""

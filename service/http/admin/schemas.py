@@ -1,0 +1,107 @@
+"""Request and response models of the admin API."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.models.model import Model
+from service.models.registry import ModelRegistry
+from service.models.routing import Route, Share
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LoadRequest(_Model):
+    """Body of ``POST /admin/v1/models``."""
+
+    path: Path = Field(description="Folder of the bundle, on the server.")
+    swap: bool = Field(False, description="Whether it becomes the default version at once.")
+
+
+class ShareBody(_Model):
+    """A version that takes part in the traffic."""
+
+    version: str
+    percent: float = Field(ge=0, le=100, allow_inf_nan=False, description="Of the requests.")
+
+    def share(self) -> Share:
+        """As the router takes it."""
+        return Share(version=self.version, percent=self.percent)
+
+
+class RouteRequest(_Model):
+    """Body of ``PATCH /admin/v1/routes/{name}``. What is left out stays; null ends canary or shadow."""
+
+    default: str | None = Field(None, description="The version that answers.")
+    canary: ShareBody | None = Field(None, description="Answers its share instead.")
+    shadow: ShareBody | None = Field(None, description="Answers a copy of its share, for the drift report.")
+    answers_by_default: Literal[True] | None = Field(
+        None, description="Whether requests that name no model get this one."
+    )
+
+
+class RouteInfo(_Model):
+    """Who answers for a model."""
+
+    name: str
+    default: str
+    previous: str | None = Field(description="What a rollback returns to.")
+    canary: ShareBody | None
+    shadow: ShareBody | None
+    answers_by_default: bool = Field(description="Whether requests that name no model get this one.")
+
+    @classmethod
+    def of(cls, name: str, route: Route, models: ModelRegistry) -> "RouteInfo":
+        """Describe a route."""
+        canary, shadow = (
+            None if share is None else ShareBody(version=share.version, percent=share.percent)
+            for share in (route.canary, route.shadow)
+        )
+        return cls(
+            name=name,
+            default=route.default,
+            previous=route.previous,
+            canary=canary,
+            shadow=shadow,
+            answers_by_default=name == models.default_name,
+        )
+
+
+class LoadedModel(_Model):
+    """One loaded version."""
+
+    name: str
+    version: str
+    path: str
+    created_at: str
+    precision: str
+    provider: str
+    encoder: str = Field(description="Fingerprint. Versions with the same one share cache and session.")
+    tasks: list[str]
+    requests: int = Field(description="Under way.")
+
+    @classmethod
+    def of(cls, model: Model) -> "LoadedModel":
+        """Describe a model."""
+        manifest = model.bundle.manifest
+        return cls(
+            name=model.name,
+            version=model.version,
+            path=str(model.bundle.path),
+            created_at=manifest.created_at,
+            precision=model.bundle.precision,
+            provider=model.host.parts.provider,
+            encoder=manifest.encoder.fingerprint,
+            tasks=list(manifest.tasks),
+            requests=model.leases,
+        )
+
+
+class Models(_Model):
+    """Answer of ``GET /admin/v1/models``."""
+
+    models: list[LoadedModel]
+    routes: list[RouteInfo]
