@@ -11,6 +11,7 @@ from service.http.embeddings import embeddings_router
 from service.http.model_list import model_list_router
 from service.http.openapi import install_openapi
 from service.http.operations import operations_router
+from service.http.pages import pages_router
 from service.http.predict import predict_router
 from service.http.problems import problem_response, routing_problem_response
 from service.http.tasks import tasks_router
@@ -41,6 +42,7 @@ def create_app(lifecycle: Lifecycle) -> FastAPI:
         admin_router,
     ):
         app.include_router(router(lifecycle))
+    app.include_router(pages_router())
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(HTTPException, _answer_routing_error)
     app.add_middleware(ContextLayer, lifecycle=lifecycle)

@@ -128,7 +128,7 @@ async def test_an_unknown_task_is_404_and_names_the_known_ones(client: httpx.Asy
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nope", "/v1", "/v1/predict/", "/v1/tasks/ner", "/docs.json", "/v2/predict"]
+    "path", ["/nope", "/v1", "/v1/predict/", "/v1/tasks/ner", "/docs.json", "/v2/predict"]
 )
 async def test_an_unknown_route_is_404(client: httpx.AsyncClient, path: str) -> None:
     assert_problem(await client.get(path), 404)
