@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from export.manifest import Manifest, Pooling
+from export.manifest import Manifest
 from service.errors import DeadlineExceeded, FieldError, InvalidRequest, UnknownTask
 from service.gathering import Found, gather
 from service.heads import HeadRunner
@@ -19,7 +19,7 @@ from service.kinds.answers import Answer
 from service.kinds.base import AnswerOptions, Kind, Readings
 from service.observer import Observer
 from service.planning import Plan, plan
-from service.shared_encoder import Encoded, Lookup, SharedEncoder
+from service.shared_encoder import Lookup, SharedEncoder
 from service.tokenization import QuestionTooLong, TextSequence, TokenizedInput, Tokenizer
 
 EMBEDDINGS = "_embeddings"
@@ -65,7 +65,7 @@ class Embeddings:
     """Vectors of a request."""
 
     vectors: NDArray[np.float32]
-    """Shape ``(inputs, hidden_size)``, unit length."""
+    """Shape ``(inputs, hidden_size)``."""
     is_truncated: list[bool]
     """Of each input."""
     usage: Usage
@@ -129,16 +129,23 @@ class Engine:
         return Prediction(answers=answers, usage=usage)
 
     async def embed(
-        self, texts: Sequence[str], *, timeout_s: float, times: StageTimes | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        normalize: bool = True,
+        timeout_s: float,
+        times: StageTimes | None = None,
     ) -> Embeddings:
-        """Pooled vectors of texts, by the bundle's default pooling, scaled to unit length.
+        """Pooled vectors of texts, by the bundle's default pooling.
 
-        OpenAI's vectors have unit length, and its clients compare them by dot product.
+        They are scaled to unit length by default: OpenAI's are, and its clients compare them by dot product.
         """
         found = await self._encode(texts, deadline_s=self.clock() + timeout_s, times=times or StageTimes())
         self.observer.saw_lookups(EMBEDDINGS, found.encoded.lookups)
+        pooling = self.manifest.encoder.default_pooling
+        vectors = np.stack([each.pooled[pooling] for each in found.encoded.encodings])
         return Embeddings(
-            vectors=_unit_vectors(found.encoded, self.manifest.encoder.default_pooling),
+            vectors=_unit(vectors) if normalize else vectors,
             is_truncated=list(map(_is_truncated, found.windows)),
             usage=_usage(found),
         )
@@ -218,8 +225,7 @@ def _is_truncated(windows: Iterable[TokenizedInput]) -> bool:
     return any(window.is_truncated for window in windows)
 
 
-def _unit_vectors(encoded: Encoded, pooling: Pooling) -> NDArray[np.float32]:
-    vectors = np.stack([each.pooled[pooling] for each in encoded.encodings])
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: NDArray[np.float32] = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
     return unit

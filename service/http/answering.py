@@ -36,12 +36,15 @@ async def predict(
     return await while_connected(request, work)
 
 
-async def embed(request: Request, model: Leased, texts: Sequence[str], *, timeout_s: float) -> Embeddings:
+async def embed(
+    request: Request, model: Leased, texts: Sequence[str], *, normalize: bool = True, timeout_s: float
+) -> Embeddings:
     """Vectors of texts, as long as the client waits.
 
     Raises:
         ServiceError: As ``service.errors`` tells them apart.
     """
     check_texts(texts, model.settings)
-    work = model.engine.embed(texts, timeout_s=timeout_s, times=context_of(request).times)
+    times = context_of(request).times
+    work = model.engine.embed(texts, normalize=normalize, timeout_s=timeout_s, times=times)
     return await while_connected(request, work)

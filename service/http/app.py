@@ -15,6 +15,7 @@ from service.http.pages import pages_router
 from service.http.predict import predict_router
 from service.http.problems import problem_response, routing_problem_response
 from service.http.tasks import tasks_router
+from service.http.tei.routes import tei_router
 from service.http.v2.routes import v2_router
 from service.lifecycle import Lifecycle
 
@@ -38,6 +39,7 @@ def create_app(lifecycle: Lifecycle) -> FastAPI:
         model_list_router,
         embeddings_router,
         v2_router,
+        tei_router,
         operations_router,
         admin_router,
     ):

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from service.http.admin.schemas import LoadRequest, RouteRequest
 from service.http.problems import MEDIA_TYPE
+from service.http.tei.schemas import TeiEmbedRequest, TeiPredictRequest, TeiRerankRequest
 from service.http.v2.schemas import InferRequest
 from service.schemas import EmbeddingsRequest, PredictRequest, Problem, TaskPredictRequest
 
@@ -18,6 +19,9 @@ MODELS: tuple[type[BaseModel], ...] = (
     TaskPredictRequest,
     EmbeddingsRequest,
     InferRequest,
+    TeiPredictRequest,
+    TeiRerankRequest,
+    TeiEmbedRequest,
     LoadRequest,
     RouteRequest,
     Problem,

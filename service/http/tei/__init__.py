@@ -1,0 +1,1 @@
+"""Routes with the shapes of text-embeddings-inference, under ``/tei``."""

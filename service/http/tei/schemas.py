@@ -1,0 +1,120 @@
+"""Requests and responses, as text-embeddings-inference has them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
+
+from service.inputs import PairInput, TaskInput
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _say(message: str) -> WrapValidator:
+    """One sentence in place of what each member of a union has against the value."""
+
+    def validate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401 - a client's value
+        try:
+            return handler(value)
+        except ValidationError:
+            raise PydanticCustomError("inputs", message) from None  # type: ignore[arg-type] # ours, a literal
+
+    return WrapValidator(validate)
+
+
+TextOrPair = Annotated[list[str], Field(min_length=1, max_length=2)]
+PredictInputs = Annotated[
+    str | TextOrPair | Annotated[list[TextOrPair], Field(min_length=1)],
+    _say("Expected a text, a pair [text, text_pair], or a batch of them [[text], [text, text_pair], …]."),
+]
+Texts = Annotated[
+    str | Annotated[list[str], Field(min_length=1)], _say("Expected a text, or a list of texts.")
+]
+
+
+class _Request(_Model):
+    truncate: bool | None = Field(
+        None, strict=True, description="false refuses a text that is longer than the encoder reads."
+    )
+    truncation_direction: Literal["Right", "right"] = "Right"
+
+
+class TeiPredictRequest(_Request):
+    """Body of ``POST /tei/predict``."""
+
+    inputs: PredictInputs
+    raw_scores: bool = Field(False, strict=True, description="Logits in place of probabilities.")
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the answer is a list for each input: two strings in one list are a pair, not a batch."""
+        return isinstance(self.inputs, list) and isinstance(self.inputs[0], list)
+
+    def to_inputs(self) -> list[TaskInput]:
+        """As the engine takes them."""
+        if isinstance(self.inputs, str):
+            return [self.inputs]
+        if not self.is_batch:
+            return [_text_or_pair(self.inputs)]
+        return [_text_or_pair(each) for each in self.inputs]
+
+
+def _text_or_pair(texts: list[Any]) -> TaskInput:
+    first, *second = texts
+    return PairInput(text=first, text_pair=second[0]) if second else first
+
+
+class TeiPrediction(_Model):
+    """A label and its score."""
+
+    score: float
+    label: str
+
+
+class TeiRerankRequest(_Request):
+    """Body of ``POST /tei/rerank``."""
+
+    query: str
+    texts: list[str] = Field(min_length=1)
+    raw_scores: bool = Field(False, strict=True, description="Logits in place of probabilities.")
+    return_text: bool = Field(False, strict=True)
+
+
+class TeiRank(_Model):
+    """A text's place in a ranking."""
+
+    index: int = Field(description="In the given texts.")
+    text: str | None = Field(None, description="With return_text; else left out.")
+    score: float
+
+
+class TeiEmbedRequest(_Request):
+    """Body of ``POST /tei/embed``."""
+
+    inputs: Texts
+    normalize: bool = Field(True, strict=True, description="Whether vectors have unit length.")
+
+
+class TeiInfo(_Model):
+    """What is served, by TEI's names."""
+
+    model_id: str
+    model_sha: str | None = Field(None, description="The bundle's version.")
+    model_dtype: str
+    model_type: dict[str, dict[str, Any]] = Field(description="The encoder's vectors.")
+    max_concurrent_requests: int | None = Field(None, description="Not bounded by number, but by tokens.")
+    max_input_length: int
+    max_batch_tokens: int
+    max_client_batch_size: int
+    auto_truncate: bool
+    version: str
+    tasks: dict[str, list[str]] = Field(description="Names that task takes, by route.")
