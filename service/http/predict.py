@@ -12,8 +12,16 @@ from service.engine import Prediction
 from service.http.answering import predict
 from service.http.answers import json_response
 from service.http.models import Leased, leased
+from service.http.ndjson.route import (
+    MEDIA_TYPES,
+    OPTIONS,
+    REQUEST_CONTENT,
+    RESPONSE_CONTENT,
+    TASKS,
+    ndjson_response,
+)
 from service.http.openapi import json_body, problems
-from service.http.requests import parse_body, read_json, timeout_s
+from service.http.requests import media_type, parse_body, read_json, timeout_s
 from service.lifecycle import Lifecycle
 from service.limits import check_inputs
 from service.models.model import Model
@@ -36,12 +44,16 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
     @router.post(
         "/v1/predict",
         response_model=PredictResponse,
-        responses=problems(*STATUSES),
-        openapi_extra=json_body(PredictRequest, example=EXAMPLE),
+        responses={200: {"content": RESPONSE_CONTENT}, **problems(*STATUSES)},
+        openapi_extra=json_body(
+            PredictRequest, example=EXAMPLE, others=REQUEST_CONTENT, parameters=[TASKS, *OPTIONS]
+        ),
         summary="Answer tasks on inputs",
     )
     async def predict_tasks(request: Request) -> Response:
-        """Every asked task that fits, on every input; each text is encoded once."""
+        """Every asked task that fits, on every input; each text is encoded once. NDJSON is streamed."""
+        if media_type(request) in MEDIA_TYPES:
+            return ndjson_response(request, lifecycle)
         with leased(request, lifecycle) as model:
             body = await read_json(request, PredictRequest, max_bytes=model.settings.max_body_bytes)
             prediction = await _answer(request, model, body, body.tasks)
@@ -50,12 +62,16 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
     @router.post(
         "/v1/tasks/{task}/predict",
         response_model=TaskPredictResponse,
-        responses=problems(*STATUSES),
-        openapi_extra=json_body(TaskPredictRequest, example=EXAMPLE),
+        responses={200: {"content": RESPONSE_CONTENT}, **problems(*STATUSES)},
+        openapi_extra=json_body(
+            TaskPredictRequest, example=EXAMPLE, others=REQUEST_CONTENT, parameters=OPTIONS
+        ),
         summary="Answer one task on inputs",
     )
     async def predict_task(request: Request, task: str) -> Response:
-        """The task's answer for every input."""
+        """The task's answer for every input. NDJSON is streamed."""
+        if media_type(request) in MEDIA_TYPES:
+            return ndjson_response(request, lifecycle, task=task)
         with leased(request, lifecycle) as model:
             model.engine.tasks_named([task])
             body = await read_json(request, TaskPredictRequest, max_bytes=model.settings.max_body_bytes)

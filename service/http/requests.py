@@ -68,7 +68,7 @@ def parse_body(body: bytes, model: type[M]) -> M:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise _explain(error) from None
+        raise explain(error) from None
 
 
 def parse_inputs(values: list[Any]) -> list[TaskInput]:
@@ -80,7 +80,7 @@ def parse_inputs(values: list[Any]) -> list[TaskInput]:
     try:
         return TaskPredictRequest.model_validate({"inputs": values}).inputs
     except ValidationError as error:
-        raise _explain(error) from None
+        raise explain(error) from None
 
 
 def timeout_s(request: Request, settings: Settings) -> float:
@@ -180,14 +180,17 @@ def _too_large(max_bytes: int) -> RequestTooLarge:
     return RequestTooLarge(f"The body has more than {max_bytes} bytes. Split the request.")
 
 
-def _explain(error: ValidationError) -> InvalidRequest:
+def explain(error: ValidationError, *, part: str = "body") -> InvalidRequest:
+    """What pydantic has against a part of a request, in the API's words."""
     faults: list[Any] = error.errors(include_url=False, include_context=False)
     if faults[0]["type"] == "json_invalid":
         return MalformedBody(
             f"The body is not valid JSON: {faults[0]['msg'].removeprefix('Invalid JSON: ')}."
         )
     errors = [each for fault in faults for each in _field_errors(fault)]
-    return InvalidRequest(f"The body has {len(errors)} fault{'s' if len(errors) > 1 else ''}.", errors=errors)
+    return InvalidRequest(
+        f"The {part} has {len(errors)} fault{'s' if len(errors) > 1 else ''}.", errors=errors
+    )
 
 
 def _field_errors(fault: dict[str, Any]) -> Iterator[FieldError]:

@@ -26,7 +26,7 @@ def _say(message: str) -> WrapValidator:
         try:
             return handler(value)
         except ValidationError:
-            raise PydanticCustomError("inputs", message) from None  # type: ignore[arg-type] # ours, a literal
+            raise PydanticCustomError("inputs", message) from None
 
     return WrapValidator(validate)
 
@@ -63,9 +63,8 @@ class TeiPredictRequest(_Request):
         """As the engine takes them."""
         if isinstance(self.inputs, str):
             return [self.inputs]
-        if not self.is_batch:
-            return [_text_or_pair(self.inputs)]
-        return [_text_or_pair(each) for each in self.inputs]
+        batch = [each for each in self.inputs if isinstance(each, list)]
+        return [_text_or_pair(each) for each in batch] if batch else [_text_or_pair(self.inputs)]
 
 
 def _text_or_pair(texts: list[Any]) -> TaskInput:
