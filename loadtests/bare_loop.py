@@ -1,8 +1,8 @@
 """The most this machine can do: a bundle's graphs in a plain loop, with nothing around them.
 
 The texts are tokenised, sorted by length and packed before the clock starts. What remains is the encoder
-graph and one head graph, called on one batch after the other by a session with ONNX Runtime's own defaults
-(its threads spin between batches, for nothing else wants the cores) and the service's number of threads.
+graph and one head graph, called on one batch after the other by a session whose threads spin between batches
+(nothing else wants the cores), with the service's number of threads and graph optimisations.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from export.manifest import TOKENIZER_FILE, HeadInput, Manifest, Precision, TaskEntry, read_manifest
 from service.packing import PackedBatch, RowLayout, pack
+from service.sessions import SLOW_FUSIONS
 from service.tokenization import FastTokenizer, TokenizedInput
 
 ONE_EACH = 0
@@ -168,4 +169,6 @@ def _groups(sequences: Sequence[TokenizedInput], batch_tokens: int) -> Iterator[
 def _open(path: Path, *, threads: int) -> Any:  # noqa: ANN401 - untyped library
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW_FUSIONS
+    )

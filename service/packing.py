@@ -109,7 +109,7 @@ def round_up(length: int, step: int = ROW_STEP) -> int:
 class BucketedRows:
     """Rows for the CPU: as short as the batch allows, in steps, so that the arena meets few shapes."""
 
-    row_len: int = 128
+    row_len: int = 64
     step: int = ROW_STEP
 
     def split(self, lengths: Sequence[int]) -> list[list[int]]:

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         512, description="Tokens of one encoder batch. A longer text goes alone."
     )
     row_len: PositiveInt = Field(
-        128,
+        64,
         description="Tokens of a packed row. Attention costs its square; a longer text gets a longer row.",
     )
     max_wait_s: PositiveFloat = Field(
