@@ -18,11 +18,11 @@ help: ## list the targets
 install: $(STAMP) ## create .venv and install everything
 
 # torch comes first and pinned: pulled in by another package it would be a build with gigabytes of CUDA.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt clients/python/pyproject.toml
 	test -x $(PYTHON) || python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --upgrade pip
 	$(PYTHON) -m pip install --quiet -c constraints.txt torch $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
-	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[train,dev]'
+	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[train,dev]' -e clients/python
 	touch $@
 
 quickstart: bundles/support_desk ## train and export examples/support_desk, if not done yet
