@@ -89,7 +89,12 @@ def task_entry(trained: TrainedModel, name: str, *, file: str, encoder_fingerpri
             inputs=head.inputs,
             num_outputs=kind.num_outputs,
             encoder_fingerprint=encoder_fingerprint,
-            architecture=describe_head(config, kind, default_pooling=trained.config.encoder.pooling),
+            architecture=describe_head(
+                config,
+                kind,
+                default_pooling=trained.config.encoder.pooling,
+                shared=trained.model.describe_shared(name),
+            ),
         ),
         metrics=trained.metrics["dev"][name],
     )

@@ -124,25 +124,26 @@ def export_heads(
 
 
 def trained_heads(model: MultitaskModel) -> dict[str, TrainedHead]:
-    """A model's heads by task."""
+    """A model's heads by task, each behind its own path through the sharing layer."""
     return {
-        name: TrainedHead(module=head, pooling=None if pooling is None else Pooling(pooling))
-        for (name, head), pooling in zip(model.heads.items(), model.poolings.values(), strict=True)
+        name: TrainedHead(module=model.path(name), pooling=None if pooling is None else Pooling(pooling))
+        for name, pooling in model.poolings.items()
     }
 
 
-def describe_head(task: TaskConfig, kind: Kind, *, default_pooling: str) -> str:
-    """A head's architecture for people: ``1 transformer layer + attention pooling + mlp [256]``.
+def describe_head(task: TaskConfig, kind: Kind, *, default_pooling: str, shared: str | None = None) -> str:
+    """A head's architecture for people: ``mmoe (4 experts) + attention pooling + mlp [256]``.
 
     Args:
         task: Its section of the configuration.
         kind: The task's.
         default_pooling: Of a task that names none.
+        shared: What it reads through the sharing layer, if it does.
     """
     head = task.head
+    parts = [] if shared is None else [shared]
     if isinstance(head, CustomHeadConfig):
-        return head.class_name
-    parts = []
+        return " + ".join([*parts, head.class_name])
     pooling = task.pooling or default_pooling
     if isinstance(head, SubEncoderHeadConfig):
         parts.append(f"{head.layers} transformer layer{'s' if head.layers > 1 else ''}")

@@ -1,5 +1,6 @@
 """``MODEL_CARD.md``: what a bundle is, for people."""
 
+from export.architecture import architecture, gate_table
 from export.manifest import Manifest, TaskEntry, TaskKind
 from export.parity import Parity
 from training.assembly.trained import TrainedModel
@@ -37,6 +38,10 @@ def model_card(manifest: Manifest, trained: TrainedModel, parity: Parity) -> str
             "Dev metrics are of the fp32 torch model on the whole dev split; dev chose nothing: the "
             "checkpoint was chosen on rows set aside from train.",
             "",
+            "## Architecture",
+            "",
+            *architecture(trained.model),
+            *gate_table(trained.metrics.get("gates", {})),
             *_calibration(manifest),
             "## Data",
             "",

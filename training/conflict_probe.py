@@ -47,7 +47,7 @@ class ConflictProbe:
         return pairwise(list(self._tasks), rows @ rows.T)
 
     def _gradient(self, name: str) -> Tensor:
-        shared = [p for p in self._model.encoder.parameters() if p.requires_grad]
+        shared = self._model.shared_parameters
         batch = self._batches[name].to(shared[0].device)
         loss = self._tasks[name].kind.loss(self._model(name, batch.inputs).float(), batch)
         found = torch.autograd.grad(loss, shared, allow_unused=True, materialize_grads=True)

@@ -9,6 +9,7 @@ Dev metrics are those of the kind, the primary one first, and for kinds that ans
 expected calibration error at temperature 1 and calibrated. A task without probabilities (regression) has no
 entry under ``calibration``. ``thresholds``, one a label, is null but for ``multi_label``; the
 ``no_answer_threshold`` is null but for ``question_answering`` whose dev has questions without an answer.
+Under a sharing layer with gates, a third section, ``gates``, says how these weighed their experts on dev.
 
 What was fitted on dev is measured on dev only crosswise: ``ece_calibrated``, and all metrics of a kind whose
 answers depend on a fitted threshold, are averages over two halves, each measured with the other's fit.

@@ -1,4 +1,4 @@
-"""The multitask model ``F_i(x) = H_i(E(x))``: one encoder, a head per task."""
+"""The multitask model ``F_i(x) = H_i(S_i(E(x)))``: an encoder, what tasks share above it, a head each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from training.batches import Batch
 from training.encoder import EncoderOutput, SharedEncoder
 from training.pooling import LAYERED, pool
+from training.sharing import SharedPath, SharingLayer, users_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +31,23 @@ class MultitaskModel(nn.Module):
         encoder: Shared by all tasks.
         heads: By task name.
         train_encoder: False keeps the encoder's weights, and its dropout off.
+        sharing: Between the encoder and the heads of the tasks that it names, if given.
     """
 
-    def __init__(self, encoder: SharedEncoder, heads: Mapping[str, HeadSpec], *, train_encoder: bool) -> None:
+    def __init__(
+        self,
+        encoder: SharedEncoder,
+        heads: Mapping[str, HeadSpec],
+        *,
+        train_encoder: bool,
+        sharing: SharingLayer | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.heads = nn.ModuleDict({name: spec.head for name, spec in heads.items()})
         self.poolings = {name: spec.pooling for name, spec in heads.items()}
+        self.sharing = sharing
+        self._users = users_of(sharing, in_features=encoder.hidden_size) if sharing is not None else {}
         self.train_encoder = train_encoder
         self.encoder.requires_grad_(train_encoder)
 
@@ -58,7 +69,7 @@ class MultitaskModel(nn.Module):
             Shape ``(num_rows, num_outputs)``; of a token-level head
             ``(num_sequences, seq_len, num_outputs)``.
         """
-        head, pooling = self.heads[task], self.poolings[task]
+        head, pooling = self.path(task), self.poolings[task]
         output = self._encode(batch, pooling)
         named = {"last_hidden_state": output.last_hidden_state, "segment_ids": batch.segment_ids}
         if pooling is not None:
@@ -69,6 +80,42 @@ class MultitaskModel(nn.Module):
             named |= dict(zip(("pooled",) if len(read) == 1 else ("pooled_a", "pooled_b"), read, strict=True))
         logits: Tensor = head(*(named[name] for name in head.input_names))  # type: ignore[union-attr]
         return logits
+
+    def path(self, task: str) -> nn.Module:
+        """From the encoder's output to a task's logits: its head, behind the sharing layer if it shares."""
+        head = self.heads[task]
+        if self.sharing is None or task not in self.sharing.tasks:
+            return head
+        return SharedPath(self.sharing, task, head)
+
+    def describe_shared(self, task: str) -> str | None:
+        """A task's path through the sharing layer, for people; None for one that does not share."""
+        if self.sharing is None or task not in self.sharing.tasks:
+            return None
+        return self.sharing.describe(task)
+
+    @property
+    def users(self) -> dict[nn.Parameter, frozenset[str]]:
+        """Which tasks use each parameter, but for the encoder's, which all do."""
+        found = {p: frozenset({name}) for name, head in self.heads.items() for p in head.parameters()}
+        named = self.sharing.named_parameters() if self.sharing is not None else ()
+        return found | {parameter: self._users[name] for name, parameter in named}
+
+    @property
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Trainable ones that are not one task's own."""
+        users = self.users
+        return [p for p in self.parameters() if p.requires_grad and (p not in users or len(users[p]) > 1)]
+
+    @property
+    def own_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters that one task alone uses, by task."""
+        users = self.users
+        return {task: [p for p, tasks in users.items() if tasks == {task}] for task in self.heads}
+
+    def penalty(self) -> Tensor | None:
+        """What the sharing layer adds to the loss of every step, whatever its tasks; a scalar, or None."""
+        return self.sharing.penalty() if self.sharing is not None else None
 
     def embed(self, batch: Batch, pooling: str) -> Tensor:
         """Pooled vectors of the batch's sequences. Shape ``(num_sequences, hidden_size)``."""

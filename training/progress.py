@@ -64,6 +64,8 @@ class RunObserver:
             self._writer.add_scalar(f"sampling/{name}", probability, step)
         for (first, second), cosine in report.cosines.items():
             self._writer.add_scalar(f"gradient_cosine/{first}_{second}", cosine, step)
+        if report.penalty is not None:
+            self._writer.add_scalar("penalty", report.penalty, step)
         for group, rate in rates.items():
             self._writer.add_scalar(f"learning_rate/{group}", rate, step)
         self._progress.update(self._bar, completed=step, note=self._loss_note())
@@ -75,6 +77,10 @@ class RunObserver:
                 self._writer.add_scalar(f"{metric}/{task}", value, evaluation.step)
         for (first, second), cosine in evaluation.cosines.items():
             self._writer.add_scalar(f"probed_cosine/{first}_{second}", cosine, evaluation.step)
+        for gate, use in evaluation.gates.items():
+            self._writer.add_scalar(f"gate_entropy/{gate}", use.entropy, evaluation.step)
+            for expert, weight in use.weights.items():
+                self._writer.add_scalar(f"expert_use/{gate}/{expert}", weight, evaluation.step)
         self._writer.add_scalar("joint_score", evaluation.score, evaluation.step)
         primary = {task: next(iter(values.values())) for task, values in evaluation.metrics.items()}
         scores = "  ".join(f"{task} {value:.3f}" for task, value in primary.items())

@@ -25,6 +25,7 @@ from training.schedules.listening import Listener
 from training.schedules.thawing import Thawing
 from training.seeding import mixed
 from training.selection import EarlyStopping, joint_score
+from training.sharing.gate_use import GateUse, watched_gates
 from training.state import RandomState, Stateful, load_state, save_state
 from training.tasks import Task
 
@@ -56,13 +57,23 @@ class LoopSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What an evaluation on the selection split found, and the cosines between tasks if they are probed."""
+    """What an evaluation on the selection split found.
+
+    Attributes:
+        step: Steps done.
+        metrics: Of every task.
+        score: The joint score.
+        is_best: Whether it is the best so far.
+        cosines: Between the tasks' gradients, if they are probed.
+        gates: Of the sharing layer, by name, if it has some.
+    """
 
     step: int
     metrics: Metrics
     score: float
     is_best: bool
     cosines: dict[tuple[str, str], float] = field(default_factory=dict)
+    gates: dict[str, GateUse] = field(default_factory=dict)
 
 
 class Observer(Protocol):
@@ -182,7 +193,7 @@ class Trainer:
             self._thawing.begin_step(self.step)
         probabilities = dict(self._sampler.probabilities)
         draws = [self.draw() for _ in range(self.settings.gradient_accumulation)]
-        report = self.gradients(draws, step=self.step)
+        report = replace(self.gradients(draws, step=self.step), penalty=self._penalise())
         self._accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self._optimizer.step()
         self._schedule.step()
@@ -193,6 +204,15 @@ class Trainer:
         if isinstance(self._sampler, Listener):
             self._sampler.end_step(report.losses)
         return replace(report, probabilities=probabilities)
+
+    def _penalise(self) -> float | None:
+        """Add the gradient of what the sharing layer costs, which no balancer weighs."""
+        penalty = self.model.penalty()
+        if penalty is None:
+            return None
+        # accelerate divides by the passes of a step, of which this is none.
+        self._accelerator.backward(penalty * self.settings.gradient_accumulation)
+        return float(penalty.detach())
 
     def draw(self) -> dict[str, BatchLoss]:
         """The losses of the tasks that come next, each on its next batch."""
@@ -216,7 +236,7 @@ class Trainer:
         return batch.to(self._accelerator.device), len(mine) / len(indices)
 
     def _evaluate(self) -> Evaluation:
-        metrics, cosines = self._on_one_process(self._measure)
+        metrics, cosines, gates = self._on_one_process(self._measure)
         score = joint_score(metrics, self.settings.score)
         primary = {name: metrics[name][task.kind.metrics[0]] for name, task in self._tasks.items()}
         self.gradients.weighing.end_evaluation(primary)
@@ -228,11 +248,13 @@ class Trainer:
             score=score,
             is_best=self._stopping.update(score),
             cosines=cosines,
+            gates=gates,
         )
 
-    def _measure(self) -> tuple[Metrics, dict[tuple[str, str], float]]:
-        metrics = evaluate(self.model, self._tasks, self._selection, batch_size=self.settings.batch_size)
-        return metrics, self._probe.measure() if self._probe is not None else {}
+    def _measure(self) -> tuple[Metrics, dict[tuple[str, str], float], dict[str, GateUse]]:
+        with watched_gates(self.model.sharing) as gates:
+            metrics = evaluate(self.model, self._tasks, self._selection, batch_size=self.settings.batch_size)
+        return metrics, self._probe.measure() if self._probe is not None else {}, gates
 
     def _on_one_process(self, compute: Callable[[], T]) -> T:
         """What the main process computes, on every process."""

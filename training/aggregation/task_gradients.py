@@ -1,6 +1,6 @@
 """Each task's gradient of the shared parameters, kept apart: the rows that aggregators combine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -17,13 +17,21 @@ class TaskGradients:
     Args:
         parameters: Shared by the tasks, trainable, of one floating-point type and on one device.
         tasks: Names, in the order of the rows.
+        users: Tasks that use a parameter; all use one that is not named. The others have zeros there.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], tasks: Sequence[str]) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        tasks: Sequence[str],
+        *,
+        users: Mapping[nn.Parameter, Collection[str]] | None = None,
+    ) -> None:
         if not parameters:
             raise ValueError("Parameter `parameters` should name at least one shared parameter. Found none.")
         self._parameters = list(parameters)
         self._rows = {name: number for number, name in enumerate(tasks)}
+        self._users = users or {}
         self._sizes = [parameter.numel() for parameter in parameters]
         first = self._parameters[0]
         self._matrix = torch.zeros(len(tasks), sum(self._sizes), dtype=first.dtype, device=first.device)
@@ -62,11 +70,15 @@ class TaskGradients:
     def write(self, gradient: Tensor) -> None:
         """Make a flat gradient the parameters' own. Shape ``(num_params,)``; shared, not copied.
 
-        A parameter that is frozen at present gets none, so that the optimizer leaves it alone.
+        A parameter that is frozen at present, or that no task with a row uses, gets none, so that the
+        optimizer leaves it alone.
         """
         parts = torch.split(gradient, self._sizes)
         for parameter, part in zip(self._parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter) if parameter.requires_grad else None
+            is_used = not self._users or not set(self._filled).isdisjoint(
+                self._users.get(parameter, self._rows)
+            )
+            parameter.grad = part.view_as(parameter) if parameter.requires_grad and is_used else None
 
     def clear(self) -> None:
         """Forget all rows."""

@@ -36,6 +36,7 @@ from training.heads.poolings import LAYER_MIXES, SEGMENT_POOLINGS, build_segment
 from training.kinds.base import Kind
 from training.model import HeadSpec
 from training.pooling import LAYERED
+from training.sharing import SharingLayer
 from training.tasks import Task
 
 FEED_FORWARD_FACTOR = 4
@@ -44,8 +45,16 @@ FEED_FORWARD_FACTOR = 4
 BodyConfig = LinearHeadConfig | MlpHeadConfig | SubEncoderHeadConfig | HfHeadConfig
 
 
-def build_heads(config: Config, tasks: Mapping[str, Task], encoder: SharedEncoder) -> dict[str, HeadSpec]:
+def build_heads(
+    config: Config, tasks: Mapping[str, Task], encoder: SharedEncoder, sharing: SharingLayer | None = None
+) -> dict[str, HeadSpec]:
     """Every task's head.
+
+    Args:
+        config: The run's.
+        tasks: By name.
+        encoder: What they stand on.
+        sharing: What stands between, for the tasks that share.
 
     Raises:
         ConfigError: Naming every head that does not fit its kind or the encoder.
@@ -59,6 +68,7 @@ def build_heads(config: Config, tasks: Mapping[str, Task], encoder: SharedEncode
                 encoder,
                 max_length=config.encoder.max_length,
                 default_pooling=config.encoder.pooling,
+                width=sharing.out_features(name) if sharing is not None and name in sharing.tasks else None,
             )
         except ValueError as error:
             faults.append(f"tasks.{name}.head: {error}")
@@ -68,7 +78,13 @@ def build_heads(config: Config, tasks: Mapping[str, Task], encoder: SharedEncode
 
 
 def build_head(
-    config: TaskConfig, kind: Kind, encoder: SharedEncoder, *, max_length: int, default_pooling: str
+    config: TaskConfig,
+    kind: Kind,
+    encoder: SharedEncoder,
+    *,
+    max_length: int,
+    default_pooling: str,
+    width: int | None = None,
 ) -> HeadSpec:
     """A task's untrained head and the pooling it reads.
 
@@ -78,27 +94,29 @@ def build_head(
         encoder: What it stands on.
         max_length: Tokens of the longest sequence.
         default_pooling: Of a task that names none.
+        width: Of the vectors that the head reads; the encoder's hidden size unless given.
 
     Raises:
         ValueError: If the head does not fit the kind or the encoder.
     """
+    width = width or encoder.hidden_size
     if isinstance(config.head, CustomHeadConfig):
-        spec = _custom_head(config, config.head, kind, encoder, default_pooling)
+        spec = _custom_head(config, config.head, kind, width, default_pooling)
     else:
-        body = _body(config, config.head, kind, encoder)
-        layers = _layers(config.head, encoder)
+        body = _body(config, config.head, kind, encoder, width)
+        layers = _layers(config.head, encoder, width)
         if kind.is_token_level:
             spec = _token_head(body, layers)
         else:
             pooling = config.pooling or _pooling_of_class(body) or default_pooling
             if layers is not None or pooling == "attention":
-                spec = _segment_head(body, layers, pooling, encoder, max_length)
+                spec = _segment_head(body, layers, pooling, width, max_length)
             else:
                 spec = _pooled_head(config, body, pooling, kind, encoder)
     if isinstance(config.head, CustomHeadConfig | HfHeadConfig):
         check_logits(
             spec.head,
-            hidden_size=encoder.hidden_size,
+            hidden_size=width,
             num_vectors=encoder.num_layers + 1 if spec.pooling in LAYERED else None,
             num_outputs=kind.num_outputs,
             is_token_level=kind.is_token_level,
@@ -112,11 +130,11 @@ def combine_of(config: TaskConfig) -> str:
 
 
 def _custom_head(
-    config: TaskConfig, head: CustomHeadConfig, kind: Kind, encoder: SharedEncoder, default_pooling: str
+    config: TaskConfig, head: CustomHeadConfig, kind: Kind, width: int, default_pooling: str
 ) -> HeadSpec:
     module = build_custom_head(
         head.class_name,
-        hidden_size=encoder.hidden_size,
+        hidden_size=width,
         num_outputs=kind.num_outputs,
         parameters=head.parameters,
         value_range=_bounds(config),
@@ -132,14 +150,14 @@ def _token_head(body: nn.Module, layers: nn.Module | None) -> HeadSpec:
 
 
 def _segment_head(
-    body: nn.Module, layers: nn.Module | None, pooling: str, encoder: SharedEncoder, max_length: int
+    body: nn.Module, layers: nn.Module | None, pooling: str, width: int, max_length: int
 ) -> HeadSpec:
     if pooling not in SEGMENT_POOLINGS:
         raise ValueError(
             f"a sub_encoder pools the states of its own last layer, but the encoder's pooling is {pooling}; "
             f"set the task's pooling to one of {', '.join(SEGMENT_POOLINGS)}"
         )
-    own = build_segment_pooling(pooling, hidden_size=encoder.hidden_size, max_length=max_length)
+    own = build_segment_pooling(pooling, hidden_size=width, max_length=max_length)
     return HeadSpec(head=SegmentHead(own, body, layers=layers), pooling=None)
 
 
@@ -153,15 +171,19 @@ def _pooled_head(
     return HeadSpec(head=PooledHead(body, mix=mix), pooling=read)
 
 
-def _body(config: TaskConfig, head: BodyConfig, kind: Kind, encoder: SharedEncoder) -> nn.Module:
+def _body(config: TaskConfig, head: BodyConfig, kind: Kind, encoder: SharedEncoder, width: int) -> nn.Module:
     """Features → logits, the bounds of a value included."""
     bounds = _bounds(config)
     if isinstance(head, HfHeadConfig):
+        if width != encoder.hidden_size:
+            raise ValueError(
+                f"the head of a transformers class reads the encoder's width, {encoder.hidden_size}, but the "
+                f"sharing layer gives {width}; leave its width out, or the task out of sharing.tasks"
+            )
         body = HfBody(
             head.class_name, encoder.config, num_outputs=kind.num_outputs, parameters=head.parameters
         )
         return body if bounds is None else nn.Sequential(body, ScaledSigmoid(*bounds))
-    width = encoder.hidden_size
     return build_body(
         combined_size(combine_of(config), width) if kind.bi_encoder else width,
         kind.num_outputs,
@@ -171,15 +193,15 @@ def _body(config: TaskConfig, head: BodyConfig, kind: Kind, encoder: SharedEncod
     )
 
 
-def _layers(head: BodyConfig, encoder: SharedEncoder) -> SubEncoder | None:
+def _layers(head: BodyConfig, encoder: SharedEncoder, width: int) -> SubEncoder | None:
     """The head's own transformer layers, where it has some."""
     if not isinstance(head, SubEncoderHeadConfig):
         return None
     return SubEncoder(
-        encoder.hidden_size,
+        width,
         num_layers=head.layers,
         num_heads=head.num_heads or encoder.config.num_attention_heads,
-        intermediate_size=head.intermediate_size or FEED_FORWARD_FACTOR * encoder.hidden_size,
+        intermediate_size=head.intermediate_size or FEED_FORWARD_FACTOR * width,
         dropout=head.dropout,
     )
 

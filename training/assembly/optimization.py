@@ -119,13 +119,12 @@ def build_gradient_step(
             last_layer=last_layer,
             seed=seed,
         )
-    heads = {name: list(head.parameters()) for name, head in model.heads.items()}
-    own = {id(parameter) for parameters in heads.values() for parameter in parameters}
     parameters = aggregation.model_dump(exclude={"name"})
     return CombinedGradients(
-        shared=[p for p in model.parameters() if p.requires_grad and id(p) not in own],
-        heads=heads,
-        aggregator=build_aggregator(aggregation.name, len(heads), parameters),
+        shared=model.shared_parameters,
+        own=model.own_parameters,
+        users=model.users,
+        aggregator=build_aggregator(aggregation.name, len(model.heads), parameters),
         keep_zero_rows=METHODS[aggregation.name].needs_every_task,
         weighing=weighing,
         accelerator=accelerator,
@@ -205,7 +204,10 @@ def _build_rule(config: HoldConfig, tasks: Sequence[str]) -> HoldingRule:
 
 
 def _last_layer(model: MultitaskModel) -> list[nn.Parameter]:
-    """The encoder's parameters nearest to the heads."""
+    """What every task uses nearest to its head: parameters of the sharing layer, or the encoder's last."""
+    common = [p for p, tasks in model.users.items() if p.requires_grad and len(tasks) == len(model.heads) > 1]
+    if common:
+        return common
     named = list(model.encoder.backbone.named_parameters())
     layers = count_layers(name for name, _ in named)
     return [p for name, p in named if p.requires_grad and depth_of(name, layers) == layers]

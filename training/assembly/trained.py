@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from training.assembly.data import build_tasks
 from training.assembly.heads import build_heads
+from training.assembly.sharing import build_sharing
 from training.checkpoint import (
     CONFIG_FILE,
     ENCODER_FOLDER,
@@ -52,13 +53,14 @@ class TrainedModel:
 
 
 def build_model(config: Config, encoder: SharedEncoder) -> MultitaskModel:
-    """The encoder with an untrained head per task.
+    """The encoder with an untrained head per task, and what the tasks share between.
 
     Raises:
-        ConfigError: If heads do not fit their kinds or the encoder.
+        ConfigError: If heads or the sharing layer do not fit their kinds or the encoder.
     """
-    heads = build_heads(config, build_tasks(config), encoder)
-    return MultitaskModel(encoder, heads, train_encoder=config.encoder.train == "full")
+    sharing = build_sharing(config, hidden_size=encoder.hidden_size)
+    heads = build_heads(config, build_tasks(config), encoder, sharing)
+    return MultitaskModel(encoder, heads, train_encoder=config.encoder.train == "full", sharing=sharing)
 
 
 def load_model(path: Path) -> TrainedModel:

@@ -1,6 +1,7 @@
 """Measure a checkpoint: on dev, where it is also calibrated, or on other files."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from training.evaluation import Metrics, as_sections, predict_logits, report_on_
 from training.examples import EncodedExamples
 from training.kinds.base import Calibration, Logits
 from training.progress import build_progress, metrics_table
+from training.sharing.gate_use import watched_gates
 
 
 def evaluate_run(path: Path, *, console: Console) -> Metrics:
@@ -22,11 +24,15 @@ def evaluate_run(path: Path, *, console: Console) -> Metrics:
     checkpoint = resolve_checkpoint(path)
     trained = load_model(checkpoint)
     sources = {name: task.data.dev for name, task in trained.config.tasks.items()}
+    with watched_gates(trained.model.sharing) as gates:
+        predicted = _predict(trained, sources, console, "evaluating on dev")
     reports = {
         name: report_on_dev(trained.tasks[name].kind, logits, examples)
-        for name, (logits, examples) in _predict(trained, sources, console, "evaluating on dev").items()
+        for name, (logits, examples) in predicted.items()
     }
     sections = as_sections(reports)
+    if gates:
+        sections["gates"] = {name: asdict(use) for name, use in gates.items()}
     write_metrics(checkpoint, {**read_metrics(checkpoint), **sections})
     metrics: Metrics = sections["dev"]
     console.print(metrics_table(f"{trained.config.name} on dev", metrics))

@@ -11,6 +11,7 @@ from torch import nn
 from training.config.head_faults import head_faults
 from training.config.optimization_faults import optimization_faults
 from training.config.schema import SECTIONS, UNION_MEMBERS, Config
+from training.config.sharing_faults import sharing_faults
 from training.config.task_faults import VARIABLE, data_faults, kind_faults, stride_faults
 from training.metrics import metric_names
 
@@ -31,6 +32,7 @@ def between_fields(raw: Mapping[str, Any]) -> Iterator[str]:
             faults = (*head_faults(task), *kind_faults(task), *data_faults(task))
             yield from (f"tasks.{name}.{fault}" for fault in faults)
             yield from (f"tasks.{name}.{fault}" for fault in stride_faults(task, raw.get("encoder")))
+    yield from (f"sharing.{fault}" for fault in sharing_faults(raw))
     yield from (f"training.{fault}" for fault in optimization_faults(raw))
     selection = raw.get("selection")
     score = selection.get("score") if isinstance(selection, dict) else None

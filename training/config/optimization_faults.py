@@ -6,6 +6,7 @@ from typing import Any
 
 from training.aggregation import METHODS
 from training.config.optimization import NEEDS_EVERY_TASK
+from training.config.sharing import SHARING, WITHOUT_COMMON_PARAMETERS, WITHOUT_SHARED_PARAMETERS
 
 SUM = "sum"
 
@@ -21,7 +22,7 @@ def optimization_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     yield from _sampling_faults(training.get("sampling"), names)
     yield from _every_task_faults(training)
     yield from _aggregation_faults(training)
-    yield from _frozen_faults(training) if frozen else ()
+    yield from _frozen_faults(training, raw.get("sharing"), names) if frozen else ()
     if method(training.get("balancing")) == "famo" and training.get("gradient_accumulation", 1) != 1:
         yield "balancing: famo measures a batch before and after each step: set gradient_accumulation: 1"
 
@@ -78,15 +79,25 @@ def _aggregation_faults(training: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _frozen_faults(training: Mapping[str, Any]) -> Iterator[str]:
-    """Methods that work on shared parameters, where none trains."""
-    shared = "tasks share no trained parameters: set encoder.train: full"
+def _frozen_faults(training: Mapping[str, Any], sharing: object, names: list[str]) -> Iterator[str]:
+    """Methods that work on shared parameters, where none of the encoder trains."""
+    layer = method(sharing)
+    given = sharing.get("tasks") if isinstance(sharing, dict) else None
+    several_share = layer in SHARING and layer not in WITHOUT_SHARED_PARAMETERS
+    all_share = several_share and layer not in WITHOUT_COMMON_PARAMETERS
+    all_share = all_share and set(names) <= set(given if isinstance(given, list) else names)
+    lack = "but none trains: set encoder.train: full, or a sharing layer"
     name = method(training.get("aggregation"), SUM)
-    if name in METHODS and name != SUM:
-        yield f"aggregation: {name} combines gradients of shared parameters, but {shared}"
-    if method(training.get("balancing")) == "gradnorm":
-        yield f"balancing: gradnorm compares gradients of the last shared layer, but {shared}"
-    for place in ("layer_decay", "unfreeze_every", "conflict_probe"):
+    if name in METHODS and name != SUM and not several_share:
+        yield f"aggregation: {name} combines gradients of parameters that tasks share, {lack}"
+    if method(training.get("balancing")) == "gradnorm" and not all_share:
+        yield (
+            f"balancing: gradnorm compares gradients of parameters that every task uses, {lack} with "
+            "parameters of all tasks"
+        )
+    if training.get("conflict_probe") and not several_share:
+        yield f"conflict_probe: compares gradients of parameters that tasks share, {lack}"
+    for place in ("layer_decay", "unfreeze_every"):
         if training.get(place):
             yield f"{place}: only for an encoder that trains: set encoder.train: full, or leave it out"
 

@@ -24,6 +24,7 @@ from training.config.optimization import (
     SamplingConfig,
 )
 from training.config.section import Section
+from training.config.sharing import SHARING, SharingConfig
 from training.config.tasks import TASKS, DataConfig, TaskConfig
 from training.metrics import metric_names
 
@@ -103,6 +104,8 @@ class Config(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
     seed: int = Field(default=0, ge=0)
     encoder: EncoderConfig
+    sharing: SharingConfig | None = None
+    """What stands between the encoder and the heads; nothing by default."""
     tasks: dict[str, TaskConfig] = Field(min_length=1)
     training: TrainingConfig = TrainingConfig()
     selection: SelectionConfig = SelectionConfig()
@@ -117,7 +120,7 @@ class Config(Section):
         return self.selection.score or tuple(f"{name}.{metric}" for name, metric in primary.items())
 
 
-UNION_MEMBERS: Mapping[str, type[BaseModel]] = {**TASKS, **HEADS, **LOSSES, **OPTIMIZATION}
+UNION_MEMBERS: Mapping[str, type[BaseModel]] = {**TASKS, **HEADS, **LOSSES, **SHARING, **OPTIMIZATION}
 SECTIONS: Mapping[str, type[BaseModel]] = {
     "data": DataConfig,
     "encoder": EncoderConfig,

@@ -31,12 +31,14 @@ class StepReport:
         weights: How much of each task's own gradient the shared parameters got.
         cosines: Between every two tasks' gradients, where they were kept apart.
         probabilities: Share of the coming draws that each task was in, before the step.
+        penalty: What the sharing layer added to the loss, if it adds something.
     """
 
     losses: dict[str, float]
     weights: dict[str, float]
     cosines: dict[tuple[str, str], float] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
+    penalty: float | None = None
 
 
 class GradientStep(ABC):

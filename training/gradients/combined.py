@@ -1,6 +1,6 @@
 """Task gradients kept apart and combined by an aggregator."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from training.seeding import seeded
 
 
 class CombinedGradients(GradientStep):
-    """``A(J)`` for the shared parameters, each task's own weighted gradient for its head.
+    """``A(J)`` for the shared parameters, each task's own weighted gradient for those that it has alone.
 
     One forward and one backward pass for each task of a draw, one after the other, so that a single task's
     graph is in memory at a time. The losses are weighed once a step, by their means; since gradients are
@@ -27,7 +27,8 @@ class CombinedGradients(GradientStep):
 
     Args:
         shared: Parameters that the tasks have in common.
-        heads: The other parameters, of each task.
+        own: The other parameters, of each task.
+        users: Which tasks use a shared parameter; all use one that is not named.
         aggregator: Combines the rows.
         keep_zero_rows: Whether the aggregator remembers tasks by their row.
         weighing: Weighs the losses.
@@ -40,7 +41,8 @@ class CombinedGradients(GradientStep):
         self,
         *,
         shared: Sequence[nn.Parameter],
-        heads: Mapping[str, Sequence[nn.Parameter]],
+        own: Mapping[str, Sequence[nn.Parameter]],
+        users: Mapping[nn.Parameter, Collection[str]] | None = None,
         aggregator: Aggregator,
         keep_zero_rows: bool,
         weighing: LossWeighing,
@@ -49,8 +51,8 @@ class CombinedGradients(GradientStep):
         seed: int,
     ) -> None:
         super().__init__(weighing=weighing, accelerator=accelerator, last_layer=last_layer, seed=seed)
-        self._rows = TaskGradients(shared, list(heads))
-        self._heads = {name: list(parameters) for name, parameters in heads.items()}
+        self._rows = TaskGradients(shared, list(own), users=users)
+        self._own = {name: list(parameters) for name, parameters in own.items()}
         self._aggregator = aggregator
         self._keep_zero_rows = keep_zero_rows
 
@@ -68,7 +70,7 @@ class CombinedGradients(GradientStep):
         with seeded(self._seed, step, 1):
             combination = combine(self._aggregator, matrix, keep_zero_rows=self._keep_zero_rows)
         self._rows.write(combination.gradient * scale if scale != 1 else combination.gradient)
-        self._scale_heads(weights)
+        self._scale_own(weights)
         self._rows.clear()
         shares = dict(zip(tasks, combination.weights.tolist(), strict=True))
         return StepReport(
@@ -98,9 +100,9 @@ class CombinedGradients(GradientStep):
         return self._everywhere(losses)
 
     @torch.no_grad()
-    def _scale_heads(self, weights: Mapping[str, float]) -> None:
+    def _scale_own(self, weights: Mapping[str, float]) -> None:
         for name in self._rows.tasks:
-            gradients = [p.grad for p in self._heads[name] if p.grad is not None]
+            gradients = [p.grad for p in self._own[name] if p.grad is not None]
             sum_over_processes(self._accelerator, gradients)
             for gradient in gradients:
                 gradient.mul_(weights[name])

@@ -83,10 +83,10 @@ def test_every_mistake_is_told_with_its_place_and_what_is_possible(
 @pytest.mark.parametrize(
     ("training", "place"),
     [
-        ({"aggregation": "mgda", "batches": "metabatch"}, "aggregation: mgda combines gradients of shared"),
+        ({"aggregation": "mgda", "batches": "metabatch"}, "aggregation: mgda combines gradients"),
         ({"balancing": "gradnorm", "batches": "metabatch"}, "balancing: gradnorm compares gradients"),
         ({"layer_decay": 0.9}, "layer_decay: only for an encoder that trains"),
-        ({"conflict_probe": True}, "conflict_probe: only for an encoder that trains"),
+        ({"conflict_probe": True}, "conflict_probe: compares gradients of parameters that tasks share"),
         ({"unfreeze_every": 3}, "unfreeze_every: only for an encoder that trains"),
     ],
 )

@@ -67,7 +67,7 @@ def combined(
     accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
     return CombinedGradients(
         shared=list(model.body.parameters()),
-        heads={task: list(model.heads[task].parameters()) for task in TASKS},
+        own={task: list(model.heads[task].parameters()) for task in TASKS},
         aggregator=build_aggregator(name, len(TASKS), parameters),
         keep_zero_rows=METHODS[name].needs_every_task,
         **common(accelerator, model, balancer),
