@@ -1,4 +1,9 @@
-"""Command line: ``python -m export RUN --output BUNDLE`` and ``python -m export verify BUNDLE``."""
+"""Command line.
+
+python -m export RUN --output BUNDLE                    a run's best checkpoint as a bundle
+python -m export RUN --into BUNDLE --output BUNDLE      a bundle with the heads of a run that was grown on it
+python -m export verify BUNDLE                          check a bundle before serving it
+"""
 
 import argparse
 import datetime as dt
@@ -8,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from export import joining
 from export.bundle import STAGES, export_bundle
 from export.errors import ExportError
 from export.manifest import BundleError, Manifest
@@ -18,18 +24,21 @@ from training.progress import build_progress, say
 
 def run_export(options: argparse.Namespace, console: Console) -> None:
     """Export, then say what was made."""
+    stages = STAGES if options.into is None else joining.STAGES
     with build_progress(console) as progress:
-        bar = progress.add_task("exporting", total=len(STAGES), note="")
+        bar = progress.add_task("exporting", total=len(stages), note="")
 
         def report(stage: str) -> None:
-            progress.update(bar, completed=STAGES.index(stage), note=stage)
+            progress.update(bar, completed=stages.index(stage), note=stage)
             if not console.is_terminal:
                 say(console, stage)
 
-        manifest = export_bundle(
-            options.run, options.output, version=options.version, name=options.name, report=report
-        )
-        progress.update(bar, completed=len(STAGES), note="")
+        labels = {"version": options.version, "name": options.name}
+        if options.into is None:
+            manifest = export_bundle(options.run, options.output, **labels, report=report)
+        else:
+            manifest = joining.join_bundle(options.run, options.into, options.output, **labels, report=report)
+        progress.update(bar, completed=len(stages), note="")
     size = sum(entry.size_bytes for entry in manifest.files.values()) / 1e6
     tasks = ", ".join(manifest.tasks)
     say(console, f"{options.output}: {manifest.name} {manifest.version}, {size:.0f} MB, tasks {tasks}")
@@ -91,7 +100,10 @@ def _export_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("run", type=Path, help="run or checkpoint folder, such as runs/NAME")
     parser.add_argument("--output", type=Path, required=True, help="bundle to write, such as bundles/NAME")
-    parser.add_argument("--name", help="bundle name; the configuration's by default")
+    parser.add_argument(
+        "--into", type=Path, metavar="BUNDLE", help="a bundle whose tasks are kept beside the run's"
+    )
+    parser.add_argument("--name", help="bundle name; the configuration's, or the old bundle's, by default")
     now = dt.datetime.now(dt.UTC)
     parser.add_argument(
         "--version", default=f"{now:%Y%m%d.%H%M%S}", help="bundle version; the time by default"

@@ -1,6 +1,7 @@
 """A trained model's entries in the manifest."""
 
 from export.encoder import encoder_inputs
+from export.errors import ExportError
 from export.fingerprint import fingerprint
 from export.heads import describe_head, trained_heads
 from export.manifest import (
@@ -19,6 +20,7 @@ from export.masks import layout_of
 from export.pooling import exported_poolings
 from training.assembly.trained import TrainedModel
 from training.calibration import DEFAULT_THRESHOLD
+from training.encoder import SharedEncoder
 from training.kinds.base import UNCALIBRATED, Calibration
 from training.kinds.question_answering import QuestionAnswering
 from training.kinds.tagging import Tagging
@@ -33,7 +35,7 @@ def encoder_entry(trained: TrainedModel, tokenizer_json: str, *, file: str, tole
         file: Of its graph.
         tolerance: Of that graph.
     """
-    encoder, config = trained.model.encoder, trained.config.encoder
+    encoder, config = trainable_encoder(trained), trained.config.encoder
     read = [pooling for pooling in trained.model.poolings.values() if pooling is not None]
     return EncoderEntry(
         model=config.model,
@@ -50,6 +52,21 @@ def encoder_entry(trained: TrainedModel, tokenizer_json: str, *, file: str, tole
         default_pooling=Pooling(config.pooling),
         graphs={Precision.FP32: EncoderGraph(file=file, tolerance=tolerance)},
     )
+
+
+def trainable_encoder(trained: TrainedModel) -> SharedEncoder:
+    """The encoder, with its weights.
+
+    Raises:
+        ExportError: If the run has the graph of a bundle instead.
+    """
+    encoder = trained.model.encoder
+    if not isinstance(encoder, SharedEncoder):
+        raise ExportError(
+            f"{trained.checkpoint} holds heads for a bundle's encoder, whose weights it lacks. Add them to "
+            "the bundle: python -m export RUN --into BUNDLE --output NEW_BUNDLE"
+        )
+    return encoder
 
 
 def task_entry(trained: TrainedModel, name: str, *, file: str, encoder_fingerprint: str) -> TaskEntry:

@@ -1,6 +1,7 @@
 """Golden examples: dev inputs with the torch model's logits, which a healthy bundle must repeat."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,51 @@ from export.inputs import input_fault, sequences_of
 from export.manifest import GOLDEN_FILE, BundleFileError, GoldenExample, Manifest, Precision, deviation
 from export.sessions import Graph
 from training.assembly.trained import TrainedModel
-from training.data import load_examples
+from training.data import encode_examples, load_examples
 from training.errors import DataError
-from training.examples import Examples
+from training.evaluation import predict_logits
+from training.examples import EncodedExamples, Examples
 from training.kinds.base import Logits
 from training.tokenization import build_tokenizer
 
 EXAMPLES_A_TASK = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredSamples:
+    """A few dev rows of every task with the torch model's answers.
+
+    Attributes:
+        examples: By task.
+        encoded: The same, tokenised.
+        logits: Of each row alone.
+    """
+
+    examples: dict[str, Examples]
+    encoded: dict[str, EncodedExamples]
+    logits: dict[str, list[NDArray[np.float32]]]
+
+    def golden_lines(self) -> str:
+        """The golden examples as lines of their file."""
+        golden = golden_examples(self.examples, self.logits)
+        return "".join(example.model_dump_json() + "\n" for example in golden)
+
+
+def answer_samples(trained: TrainedModel) -> AnsweredSamples:
+    """Let the torch model answer a few dev rows of every task, one at a time.
+
+    Raises:
+        ExportError: If a task's dev data cannot be read.
+    """
+    samples = sample_dev(trained)
+    encoded = {
+        task: encode_examples(trained.tasks[task], rows, trained.tokenizer) for task, rows in samples.items()
+    }
+    logits = {
+        task: predict_logits(trained.model, trained.tasks[task], rows, batch_size=1)
+        for task, rows in encoded.items()
+    }
+    return AnsweredSamples(examples=samples, encoded=encoded, logits=logits)
 
 
 def sample_dev(trained: TrainedModel) -> dict[str, Examples]:

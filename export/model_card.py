@@ -1,5 +1,7 @@
 """``MODEL_CARD.md``: what a bundle is, for people."""
 
+from collections.abc import Mapping
+
 from export.architecture import architecture, gate_table
 from export.manifest import Manifest, TaskEntry, TaskKind
 from export.parity import Parity
@@ -31,27 +33,15 @@ def model_card(manifest: Manifest, trained: TrainedModel, parity: Parity) -> str
             "",
             "## Tasks",
             "",
-            "| task | kind | answers | head | pooling | dev metrics |",
-            "|---|---|---|---|---|---|",
-            *(_task_row(name, task) for name, task in manifest.tasks.items()),
-            "",
-            "Dev metrics are of the fp32 torch model on the whole dev split; dev chose nothing: the "
-            "checkpoint was chosen on rows set aside from train.",
-            "",
+            *_tasks(manifest.tasks),
             "## Architecture",
             "",
             *architecture(trained.model),
             *gate_table(trained.metrics.get("gates", {})),
-            *_calibration(manifest),
+            *_calibration(manifest.tasks, "## Calibration"),
             "## Data",
             "",
-            "| task | train | dev |",
-            "|---|---|---|",
-            *(
-                f"| {name} | `{_source(task.data.train)}` | `{_source(task.data.dev)}` |"
-                for name, task in trained.config.tasks.items()
-            ),
-            "",
+            *_data(trained),
             "## Training",
             "",
             f"Batches: {training.batches.name} (sampling {training.sampling.name}, balancing "
@@ -62,14 +52,7 @@ def model_card(manifest: Manifest, trained: TrainedModel, parity: Parity) -> str
             "",
             "## Parity",
             "",
-            "Largest deviation of ONNX Runtime (packed rows, several row lengths and orders) from the torch "
-            "model (padded, one text at a time); absolute below 1, relative above.",
-            "",
-            "| graph | deviation |",
-            "|---|---|",
-            f"| encoder, fp32 | {parity.encoder:.1e} |",
-            *(f"| head of {name} | {gap:.1e} |" for name, gap in parity.heads.items()),
-            "",
+            *_parity(parity),
             "## Limits",
             "",
             "The metrics hold for texts like the dev split's. Scores are probabilities as far as "
@@ -80,13 +63,83 @@ def model_card(manifest: Manifest, trained: TrainedModel, parity: Parity) -> str
     )
 
 
-def _calibration(manifest: Manifest) -> list[str]:
-    """The section on probabilities; none for a bundle without them."""
-    tasks = {name: task for name, task in manifest.tasks.items() if ECE in task.metrics}
+def joined_card(before: str, manifest: Manifest, trained: TrainedModel, parity: Parity) -> str:
+    """The card of a bundle that got further heads: the card before, and a section on them.
+
+    Args:
+        before: Of the bundle that they joined.
+        manifest: Of the new bundle.
+        trained: The run with the new heads.
+        parity: Of the new heads, and of the encoder on their texts.
+    """
+    tasks = {name: manifest.tasks[name] for name in trained.tasks}
+    training = trained.config.training
+    _, _, rest = before.partition("\n")
+    return "\n".join(
+        [
+            f"# {manifest.name}, version {manifest.version}",
+            rest.rstrip("\n"),
+            "",
+            f"## Added in version {manifest.version}: {', '.join(tasks)}",
+            "",
+            f"Heads trained on this frozen encoder and joined {manifest.created_at}; encoder, tokenizer and "
+            f"the other heads are the same files as before. The bundle now has {len(manifest.tasks)} tasks.",
+            "",
+            *_tasks(tasks),
+            *_calibration(tasks, f"### Calibration of {', '.join(tasks)}"),
+            *_data(trained),
+            f"Batch size {training.batch_size}, checkpoint of step {trained.metrics['step']}, learning rate "
+            f"{training.learning_rate:g}, {training.schedule} schedule, seed {trained.config.seed}.",
+            "",
+            *_parity(parity),
+        ]
+    )
+
+
+def _tasks(tasks: Mapping[str, TaskEntry]) -> list[str]:
+    return [
+        "| task | kind | answers | head | pooling | dev metrics |",
+        "|---|---|---|---|---|---|",
+        *(_task_row(name, task) for name, task in tasks.items()),
+        "",
+        "Dev metrics are of the fp32 torch model on the whole dev split; dev chose nothing: the "
+        "checkpoint was chosen on rows set aside from train.",
+        "",
+    ]
+
+
+def _data(trained: TrainedModel) -> list[str]:
+    return [
+        "| task | train | dev |",
+        "|---|---|---|",
+        *(
+            f"| {name} | `{_source(task.data.train)}` | `{_source(task.data.dev)}` |"
+            for name, task in trained.config.tasks.items()
+        ),
+        "",
+    ]
+
+
+def _parity(parity: Parity) -> list[str]:
+    return [
+        "Largest deviation of ONNX Runtime (packed rows, several row lengths and orders) from the torch "
+        "model (padded, one text at a time); absolute below 1, relative above.",
+        "",
+        "| graph | deviation |",
+        "|---|---|",
+        f"| encoder, fp32 | {parity.encoder:.1e} |",
+        *(f"| head of {name} | {gap:.1e} |" for name, gap in parity.heads.items()),
+        "",
+    ]
+
+
+def _calibration(every: Mapping[str, TaskEntry], heading: str) -> list[str]:
+    """The section on probabilities; none for tasks without them."""
+    tasks = {name: task for name, task in every.items() if ECE in task.metrics}
     if not tasks:
         return []
     return [
-        "## Calibration",
+        heading,
         "",
         "Logits are divided by the temperature before they become probabilities. Temperatures and thresholds "
         "are fitted on dev; the expected calibration error (15 bins) after the fit, and the metrics of a "

@@ -26,7 +26,6 @@ from training.batches import pad
 from training.examples import EncodedExamples
 from training.kinds.base import Logits
 from training.model import MultitaskModel
-from training.pooling import pool
 from training.tasks import Task
 from training.tokenization import TokenSequence
 
@@ -135,17 +134,12 @@ def distinct_sequences(samples: Mapping[str, EncodedExamples]) -> list[TokenSequ
 
 @torch.inference_mode()
 def encode_alone(model: MultitaskModel, sequence: TokenSequence, poolings: Sequence[Pooling]) -> Encoded:
-    """One sequence by torch."""
+    """One sequence by the model that the heads were trained on."""
     batch = pad([sequence], pad_token_id=model.encoder.pad_token_id)
-    output = model.encoder(
-        batch.input_ids,
-        batch.attention_mask,
-        batch.token_type_ids,
-        with_hidden_states=any(pooling.is_layered for pooling in poolings),
-    )
+    output = model.encoder.read(batch, [LAST_HIDDEN_STATE, *poolings])
     return Encoded(
-        states=output.last_hidden_state[0].numpy(),
-        pooled={pooling: pool(pooling, output, batch.attention_mask)[0].numpy() for pooling in poolings},
+        states=output[LAST_HIDDEN_STATE][0].numpy(),
+        pooled={pooling: output[pooling][0].numpy() for pooling in poolings},
     )
 
 

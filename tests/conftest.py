@@ -71,6 +71,24 @@ def tiny_service(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) ->
 
 
 @pytest.fixture(scope="session")
+def grown_run(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path, tiny_encoder: Path) -> Path:
+    """Two tasks more, their heads trained on the tiny bundle's encoder."""
+    from tests.support.growing import grow
+
+    return grow(tmp_path_factory.mktemp("grown"), tiny_bundle, tiny_encoder)
+
+
+@pytest.fixture(scope="session")
+def grown_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path, grown_run: Path) -> Path:
+    """The tiny bundle with the heads of ``grown_run``. Copy it before changing it."""
+    from export.joining import join_bundle
+
+    bundle = tmp_path_factory.mktemp("bundles") / "grown"
+    join_bundle(grown_run, tiny_bundle, bundle, version="2")
+    return bundle
+
+
+@pytest.fixture(scope="session")
 def exported_family(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], ExportedFamily]":
     """By ``model_type``. Those that differ most from BERT go the whole line, from training to a bundle.
 

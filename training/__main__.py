@@ -1,6 +1,7 @@
 """Command line.
 
-python -m training fit CONFIG --output RUN      train, then evaluate on dev
+python -m training fit CONFIG --output RUN      train, then evaluate on dev; --from RUN_OR_BUNDLE --add TASK
+                                                trains the heads of new tasks on a trained encoder
 python -m training evaluate RUN                 dev metrics again; --data TASK=FILE for other files
 python -m training compare RUN                  each task's own run beside the joint one
 """
@@ -10,6 +11,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -28,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fit_parser.add_argument("config", type=Path)
     fit_parser.add_argument("--output", type=Path, required=True, help="run folder, such as runs/NAME")
     fit_parser.add_argument("--resume", action="store_true", help="continue an interrupted run exactly")
+    _add_growth(fit_parser)
     evaluate_parser = commands.add_parser("evaluate", help="dev metrics of a run or checkpoint")
     evaluate_parser.add_argument("run", type=Path)
     evaluate_parser.add_argument(
@@ -45,7 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(quiet=not this_process().is_main_process)
     try:
         if options.command == "fit":
-            fit(options.config, options.output, resume=options.resume, console=console)
+            fit(
+                options.config,
+                options.output,
+                resume=options.resume,
+                growth=_growth(fit_parser, options),
+                console=console,
+            )
         elif options.command == "evaluate":
             if options.data:
                 evaluate_on(options.run, dict(options.data), console=console)
@@ -60,6 +69,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nStopped. The last checkpoint is kept; --resume continues from it.", file=sys.stderr)
         return 130
     return 0
+
+
+def _add_growth(parser: argparse.ArgumentParser) -> None:
+    """Flags that stand for the section ``growth`` of the file."""
+    group = parser.add_argument_group("adding tasks to a trained model")
+    group.add_argument("--from", dest="source", metavar="RUN_OR_BUNDLE", help="what to start from")
+    group.add_argument("--add", nargs="+", metavar="TASK", help="the new tasks, declared in the file")
+    group.add_argument("--joint", action="store_true", help="train the encoder and known tasks on with them")
+    group.add_argument("--replay", type=float, metavar="SHARE", help="of the batches, for known tasks")
+
+
+def _growth(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, Any] | None:
+    if options.source is None:
+        if options.add or options.joint or options.replay is not None:
+            parser.error("--add, --joint and --replay say what to do with a trained model: add --from")
+        return None
+    if not options.add:
+        parser.error("--from needs --add TASK: the tasks that are new")
+    growth = {"source": options.source, "add": options.add, "joint": options.joint}
+    return growth if options.replay is None else {**growth, "replay": options.replay}
 
 
 def _task_and_file(given: str) -> tuple[str, str]:

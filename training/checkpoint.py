@@ -2,6 +2,7 @@
 
     runs/NAME/
       config.yaml
+      encodings/                what a frozen encoder gives, until the run is finished
       checkpoints/
         index.json              {"best": "step-000200", "last": "step-000300", "finished": false}
         step-000300/
@@ -33,6 +34,7 @@ TOKENIZER_FILE = "tokenizer/tokenizer.json"
 METRICS_FILE = "metrics.json"
 COMPARISON_FILE = "comparison.md"
 STATE_FILE = "state/training.pt"
+ENCODINGS_FOLDER = "encodings"
 STAGING_PREFIX = ".staging-"
 
 
@@ -70,6 +72,11 @@ class RunFolder:
             return Index(**json.loads(self._index_file.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{self._index_file} is damaged: {error}") from error
+
+    @property
+    def encodings(self) -> Path:
+        """Where a frozen encoder's outputs are kept until the run is finished."""
+        return self.path / ENCODINGS_FOLDER
 
     def folder(self, name: str) -> Path:
         """Where a checkpoint of that name is."""
@@ -127,6 +134,7 @@ class RunFolder:
         index = self.index
         if index is not None:
             self._write_index(Index(best=index.best, last=index.last, finished=True))
+            shutil.rmtree(self.encodings, ignore_errors=True)
 
     def _write_index(self, index: Index) -> None:
         write_text_atomically(self._index_file, json.dumps(asdict(index), indent=2) + "\n")

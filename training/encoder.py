@@ -1,37 +1,24 @@
 """The shared encoder: a transformers model that gives token states."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from training.batches import Batch
+from training.encoding import LAST_HIDDEN_STATE, Encoder, EncoderOutput
 from training.errors import WeightsError
 from training.families import FAMILIES, Family
+from training.pooling import LAYERED, pool
 from training.weights import locate_weights
 
 
-class EncoderOutput(NamedTuple):
-    """What an encoder gives for padded sequences.
-
-    Attributes:
-        last_hidden_state: Shape ``(num_sequences, seq_len, hidden_size)``.
-        pooler_output: The family's own pooling, where it has one. Shape ``(num_sequences, hidden_size)``.
-        hidden_states: Of the embeddings and of every layer, the last equal to ``last_hidden_state``; only if
-            asked for. ``num_layers + 1`` tensors of its shape.
-    """
-
-    last_hidden_state: Tensor
-    pooler_output: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-
-
-class SharedEncoder(nn.Module):
+class SharedEncoder(Encoder):
     """Token ids → token states, by the transformers model inside.
 
     Args:
@@ -120,6 +107,39 @@ class SharedEncoder(nn.Module):
             hidden_states=tuple(output.hidden_states) if with_hidden_states else None,
         )
 
+    def read(self, batch: Batch, readings: Sequence[str]) -> dict[str, Tensor]:
+        """As ``Encoder`` says, by one forward pass."""
+        output = self(
+            batch.input_ids,
+            batch.attention_mask,
+            batch.token_type_ids,
+            with_hidden_states=any(reading in LAYERED for reading in readings),
+        )
+        return {
+            reading: output.last_hidden_state
+            if reading == LAST_HIDDEN_STATE
+            else pool(reading, output, batch.attention_mask)
+            for reading in readings
+        }
+
+    def faults(self, *, max_length: int, poolings: Iterable[str]) -> list[str]:
+        """Too few positions, or no pooler."""
+        faults = []
+        if max_length > self.max_positions:
+            faults.append(
+                f"encoder.max_length: {max_length}, but the encoder has {self.max_positions} positions"
+            )
+        if "pooler" in poolings and not self.has_pooler:
+            faults.append(
+                f"pooling: 'pooler', but encoders of family {self.config.model_type!r} have none. "
+                "Use cls, mean or max."
+            )
+        return faults
+
+    def save_description(self, folder: Path) -> None:
+        """Write ``config.json``."""
+        self.config.save_pretrained(folder)
+
 
 def family_of(config: PretrainedConfig) -> Family:
     """The family that a configuration belongs to.
@@ -133,27 +153,6 @@ def family_of(config: PretrainedConfig) -> Family:
             f"Encoders of family {config.model_type!r} are not supported. These are: {', '.join(FAMILIES)}."
         )
     return family
-
-
-def encoder_faults(encoder: SharedEncoder, *, max_length: int, poolings: Iterable[str]) -> list[str]:
-    """What a configuration asks that the encoder does not have, in words.
-
-    Args:
-        encoder: As loaded.
-        max_length: Tokens a sequence keeps.
-        poolings: All that the tasks read.
-    """
-    faults = []
-    if max_length > encoder.max_positions:
-        faults.append(
-            f"encoder.max_length: {max_length}, but the encoder has {encoder.max_positions} positions"
-        )
-    if "pooler" in poolings and not encoder.has_pooler:
-        faults.append(
-            f"pooling: 'pooler', but encoders of family {encoder.config.model_type!r} have none. "
-            "Use cls, mean or max."
-        )
-    return faults
 
 
 DROPOUT_NAMES = ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout")
@@ -174,7 +173,7 @@ def load_encoder(
     Raises:
         WeightsError: If they cannot be found or loaded.
     """
-    with _quiet_transformers():
+    with quiet_transformers():
         try:
             folder = locate_weights(model)
             config = AutoConfig.from_pretrained(folder)
@@ -187,17 +186,27 @@ def load_encoder(
     return SharedEncoder(backbone)
 
 
+def build_encoder(
+    config_folder: Path, *, dropout: float | None = None, attention_dropout: float | None = None
+) -> SharedEncoder:
+    """Build an encoder with untrained weights from a folder with its ``config.json``.
+
+    Args:
+        config_folder: Of the file.
+        dropout: As in ``load_encoder``.
+        attention_dropout: Likewise.
+    """
+    config = AutoConfig.from_pretrained(config_folder)
+    _set_dropout(config, DROPOUT_NAMES, dropout)
+    _set_dropout(config, ATTENTION_DROPOUT_NAMES, attention_dropout)
+    backbone = AutoModel.from_config(config, dtype=torch.float32)
+    return SharedEncoder(backbone)
+
+
 def _set_dropout(config: PretrainedConfig, names: tuple[str, ...], probability: float | None) -> None:
     for name in names:
         if probability is not None and hasattr(config, name):
             setattr(config, name, probability)
-
-
-def build_encoder(config_folder: Path) -> SharedEncoder:
-    """Build an encoder with untrained weights from a folder with its ``config.json``."""
-    config = AutoConfig.from_pretrained(config_folder)
-    backbone = AutoModel.from_config(config, dtype=torch.float32)
-    return SharedEncoder(backbone)
 
 
 def load_tokenizer_json(model: str) -> str:
@@ -210,7 +219,7 @@ def load_tokenizer_json(model: str) -> str:
     local = Path(source) / "tokenizer.json"
     if local.is_file():
         return local.read_text(encoding="utf-8")
-    with _quiet_transformers():
+    with quiet_transformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError, ImportError) as error:
@@ -224,7 +233,7 @@ def load_tokenizer_json(model: str) -> str:
     return str(backend.to_str())
 
 
-class _quiet_transformers:  # noqa: N801 - reads as a verb in `with`
+class quiet_transformers:  # noqa: N801 - reads as a verb in `with`
     """Keeps loading bars and key reports of transformers off the terminal; errors still raise."""
 
     def __enter__(self) -> None:

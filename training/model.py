@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from training.batches import Batch
-from training.encoder import EncoderOutput, SharedEncoder
-from training.pooling import LAYERED, pool
+from training.encoding import LAST_HIDDEN_STATE, Encoder
+from training.encoding_store import EncodingStore
 from training.sharing import SharedPath, SharingLayer, users_of
 
 
@@ -32,11 +32,14 @@ class MultitaskModel(nn.Module):
         heads: By task name.
         train_encoder: False keeps the encoder's weights, and its dropout off.
         sharing: Between the encoder and the heads of the tasks that it names, if given.
+
+    Attributes:
+        store: Of a frozen encoder, outputs that need no computing any more; None unless it is filled.
     """
 
     def __init__(
         self,
-        encoder: SharedEncoder,
+        encoder: Encoder,
         heads: Mapping[str, HeadSpec],
         *,
         train_encoder: bool,
@@ -48,6 +51,7 @@ class MultitaskModel(nn.Module):
         self.poolings = {name: spec.pooling for name, spec in heads.items()}
         self.sharing = sharing
         self._users = users_of(sharing, in_features=encoder.hidden_size) if sharing is not None else {}
+        self.store: EncodingStore | None = None
         self.train_encoder = train_encoder
         self.encoder.requires_grad_(train_encoder)
 
@@ -70,13 +74,12 @@ class MultitaskModel(nn.Module):
             ``(num_sequences, seq_len, num_outputs)``.
         """
         head, pooling = self.path(task), self.poolings[task]
-        output = self._encode(batch, pooling)
-        named = {"last_hidden_state": output.last_hidden_state, "segment_ids": batch.segment_ids}
+        found = self._read(batch, self.reading_of(task))
+        named = {LAST_HIDDEN_STATE: found, "segment_ids": batch.segment_ids}
         if pooling is not None:
-            pooled = pool(pooling, output, batch.attention_mask)
-            # index_select and not pooled[rows]: the gradient of a sequence that many rows read is summed in
+            # index_select and not found[rows]: the gradient of a sequence that many rows read is summed in
             # one order, so that a resumed run repeats it to the last bit.
-            read = [pooled.index_select(0, column) for column in batch.rows.unbind(dim=1)]
+            read = [found.index_select(0, column) for column in batch.rows.unbind(dim=1)]
             named |= dict(zip(("pooled",) if len(read) == 1 else ("pooled_a", "pooled_b"), read, strict=True))
         logits: Tensor = head(*(named[name] for name in head.input_names))  # type: ignore[union-attr]
         return logits
@@ -119,13 +122,12 @@ class MultitaskModel(nn.Module):
 
     def embed(self, batch: Batch, pooling: str) -> Tensor:
         """Pooled vectors of the batch's sequences. Shape ``(num_sequences, hidden_size)``."""
-        return pool(pooling, self._encode(batch, pooling), batch.attention_mask)
+        return self._read(batch, pooling)
 
-    def _encode(self, batch: Batch, pooling: str | None) -> EncoderOutput:
-        output: EncoderOutput = self.encoder(
-            batch.input_ids,
-            batch.attention_mask,
-            batch.token_type_ids,
-            with_hidden_states=pooling in LAYERED,
-        )
-        return output
+    def reading_of(self, task: str) -> str:
+        """What a task's head reads of the encoder: a pooling, or ``LAST_HIDDEN_STATE``."""
+        return self.poolings[task] or LAST_HIDDEN_STATE
+
+    def _read(self, batch: Batch, reading: str) -> Tensor:
+        stored = self.store.read(batch, reading) if self.store is not None else None
+        return stored if stored is not None else self.encoder.read(batch, [reading])[reading]

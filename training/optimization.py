@@ -58,7 +58,7 @@ def build_optimizer(
 
 
 def _encoder_by_factor(model: MultitaskModel, decay: float) -> dict[float, list[nn.Parameter]]:
-    named = list(model.encoder.backbone.named_parameters())
+    named = list(model.encoder.named_parameters())
     layers = count_layers(name for name, _ in named)
     found: dict[float, list[nn.Parameter]] = {}
     for name, parameter in named:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from training.encoder import EncoderOutput
+from training.encoding import EncoderOutput
 
 POOLINGS = ("cls", "mean", "max", "pooler", "cls_layers", "mean_layers")
 LAYERED = ("cls_layers", "mean_layers")

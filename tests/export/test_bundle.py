@@ -9,11 +9,12 @@ import onnx
 import pytest
 import torch
 
-from export.bundle import STAGES, STAGING_PREFIX, export_bundle
+from export.bundle import STAGES, export_bundle
 from export.errors import ExportError, ParityError
 from export.manifest import Manifest, Pooling, Precision, read_manifest, verify_files
 from export.packing import pack_rows
 from export.sessions import Graph
+from export.staging import STAGING_PREFIX
 from export.verify import verify_bundle
 from tests.support.processes import kill_when, start
 from tests.support.tiny import tiny_config, write_config

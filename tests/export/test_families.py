@@ -17,7 +17,8 @@ from export.masks import layout_of
 from export.packing import PackedRows, pack_rows
 from export.sessions import Graph
 from tests.support.families import CONFIGS, MAX_POSITIONS, VOCAB_SIZE, ExportedFamily, tiny_family
-from training.encoder import EncoderOutput, SharedEncoder
+from training.encoder import SharedEncoder
+from training.encoding import EncoderOutput
 from training.families import FAMILIES
 from training.pooling import pool
 from training.tokenization import TokenSequence

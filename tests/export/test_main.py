@@ -39,7 +39,9 @@ def test_exporting_on_a_terminal_shows_a_bar_over_the_stages(
     tiny_run: Path, tmp_path: Path, copied_graphs: Callable[[str], None]
 ) -> None:
     stream = io.StringIO()
-    options = Namespace(run=tiny_run, output=tmp_path / "tiny", version="1", name=None, bento_model=None)
+    options = Namespace(
+        run=tiny_run, output=tmp_path / "tiny", into=None, version="1", name=None, bento_model=None
+    )
     run_export(options, Console(file=stream, force_terminal=True, width=120))
     assert f"{len(STAGES)}/{len(STAGES)}" in stream.getvalue()
 

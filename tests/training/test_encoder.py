@@ -19,7 +19,6 @@ from transformers import (
 from training.encoder import (
     SharedEncoder,
     build_encoder,
-    encoder_faults,
     load_encoder,
     load_tokenizer_json,
 )
@@ -111,15 +110,15 @@ def test_a_text_that_spells_the_padding_token_is_numbered_like_any_other(tmp_pat
 
 def test_a_longer_max_length_than_there_are_positions_is_a_fault(tmp_path: Path) -> None:
     encoder = build(RobertaConfig(**SMALL, type_vocab_size=1, pad_token_id=1), tmp_path)
-    assert encoder_faults(encoder, max_length=18, poolings={"mean", "pooler"}) == []
-    assert encoder_faults(encoder, max_length=19, poolings={"mean"}) == [
+    assert encoder.faults(max_length=18, poolings={"mean", "pooler"}) == []
+    assert encoder.faults(max_length=19, poolings={"mean"}) == [
         "encoder.max_length: 19, but the encoder has 18 positions"
     ]
 
 
 def test_pooler_of_a_family_without_one_is_a_fault_that_names_what_there_is(tmp_path: Path) -> None:
     config = DistilBertConfig(vocab_size=30, dim=8, n_layers=2, n_heads=2, hidden_dim=16)
-    (fault,) = encoder_faults(build(config, tmp_path), max_length=20, poolings={"pooler", "mean"})
+    (fault,) = build(config, tmp_path).faults(max_length=20, poolings={"pooler", "mean"})
     assert fault == (
         "pooling: 'pooler', but encoders of family 'distilbert' have none. Use cls, mean or max."
     )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from export.manifest import Pooling
-from training.encoder import EncoderOutput
+from training.encoding import EncoderOutput
 from training.pooling import LAYERED, POOLINGS, pool
 
 WIDTH, NUM_LAYERS = 3, 2

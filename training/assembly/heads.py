@@ -13,7 +13,7 @@ from training.config.heads import (
 )
 from training.config.schema import Config
 from training.config.tasks import TaskConfig
-from training.encoder import SharedEncoder
+from training.encoding import Encoder
 from training.errors import ConfigError
 from training.heads import (
     DEFAULT_COMBINE,
@@ -46,7 +46,7 @@ BodyConfig = LinearHeadConfig | MlpHeadConfig | SubEncoderHeadConfig | HfHeadCon
 
 
 def build_heads(
-    config: Config, tasks: Mapping[str, Task], encoder: SharedEncoder, sharing: SharingLayer | None = None
+    config: Config, tasks: Mapping[str, Task], encoder: Encoder, sharing: SharingLayer | None = None
 ) -> dict[str, HeadSpec]:
     """Every task's head.
 
@@ -80,7 +80,7 @@ def build_heads(
 def build_head(
     config: TaskConfig,
     kind: Kind,
-    encoder: SharedEncoder,
+    encoder: Encoder,
     *,
     max_length: int,
     default_pooling: str,
@@ -161,9 +161,7 @@ def _segment_head(
     return HeadSpec(head=SegmentHead(own, body, layers=layers), pooling=None)
 
 
-def _pooled_head(
-    config: TaskConfig, body: nn.Module, pooling: str, kind: Kind, encoder: SharedEncoder
-) -> HeadSpec:
+def _pooled_head(config: TaskConfig, body: nn.Module, pooling: str, kind: Kind, encoder: Encoder) -> HeadSpec:
     mix = LayerMix(encoder.num_layers) if pooling in LAYER_MIXES else None
     read = LAYER_MIXES.get(pooling, pooling)
     if kind.bi_encoder:
@@ -171,7 +169,7 @@ def _pooled_head(
     return HeadSpec(head=PooledHead(body, mix=mix), pooling=read)
 
 
-def _body(config: TaskConfig, head: BodyConfig, kind: Kind, encoder: SharedEncoder, width: int) -> nn.Module:
+def _body(config: TaskConfig, head: BodyConfig, kind: Kind, encoder: Encoder, width: int) -> nn.Module:
     """Features → logits, the bounds of a value included."""
     bounds = _bounds(config)
     if isinstance(head, HfHeadConfig):
@@ -193,7 +191,7 @@ def _body(config: TaskConfig, head: BodyConfig, kind: Kind, encoder: SharedEncod
     )
 
 
-def _layers(head: BodyConfig, encoder: SharedEncoder, width: int) -> SubEncoder | None:
+def _layers(head: BodyConfig, encoder: Encoder, width: int) -> SubEncoder | None:
     """The head's own transformer layers, where it has some."""
     if not isinstance(head, SubEncoderHeadConfig):
         return None

@@ -169,6 +169,7 @@ def _build_single(training: TrainingConfig, factory: SamplerFactory) -> Sampler:
         "fixed": factory.fixed,
         "round_robin": factory.round_robin,
         "sequential": factory.sequential,
+        "staged": factory.staged,
         "exhaust_and_restart": factory.exhaust_and_restart,
         "mt_dnn": factory.mt_dnn,
     }
@@ -208,6 +209,6 @@ def _last_layer(model: MultitaskModel) -> list[nn.Parameter]:
     common = [p for p, tasks in model.users.items() if p.requires_grad and len(tasks) == len(model.heads) > 1]
     if common:
         return common
-    named = list(model.encoder.backbone.named_parameters())
+    named = list(model.encoder.named_parameters())
     layers = count_layers(name for name, _ in named)
     return [p for name, p in named if p.requires_grad and depth_of(name, layers) == layers]

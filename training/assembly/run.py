@@ -19,6 +19,7 @@ from training.assembly.optimization import (
     build_weighing,
     steps_of_a_pass,
 )
+from training.assembly.origins import Origin, find_origin
 from training.assembly.trained import UNREADABLE, build_model
 from training.batches import ExampleStream
 from training.chance import loss_of_a_guess
@@ -32,15 +33,12 @@ from training.checkpoint import (
     write_metrics,
 )
 from training.config.file import dump_config
-from training.config.schema import Config
+from training.config.optimization import FixedSamplingConfig
+from training.config.schema import Config, TrainingConfig
 from training.conflict_probe import ConflictProbe
-from training.encoder import (
-    encoder_faults,
-    load_encoder,
-    load_tokenizer_json,
-)
 from training.errors import CheckpointError, ConfigError
 from training.gradients import GradientStep
+from training.growth import replay_probabilities
 from training.model import MultitaskModel
 from training.optimization import build_optimizer, build_schedule
 from training.processes import this_process
@@ -63,14 +61,14 @@ class Run:
         config: Complete: with the labels that were found in the data.
         tokenizer: Of the encoder.
         folder: Of the run.
-        notes: What a person should know of the data, a sentence each.
+        data: What it learns from.
     """
 
     trainer: Trainer
     config: Config
     tokenizer: Tokenizer
     folder: RunFolder
-    notes: tuple[str, ...]
+    data: RunData
 
     def write_checkpoint(self, trainer: Trainer, evaluation: Evaluation) -> None:
         """Save model and state under ``checkpoints/``; of several processes, the main one alone."""
@@ -80,7 +78,7 @@ class Run:
         def write(folder: Path) -> None:
             save_file({k: v.contiguous() for k, v in trainer.model.state_dict().items()}, folder / MODEL_FILE)
             (folder / CONFIG_FILE).write_text(dump_config(self.config), encoding="utf-8")
-            trainer.model.encoder.config.save_pretrained(folder / ENCODER_FOLDER)
+            trainer.model.encoder.save_description(folder / ENCODER_FOLDER)
             (folder / TOKENIZER_FILE).parent.mkdir()
             self.tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
             write_metrics(folder, {"step": evaluation.step, "score": evaluation.score,
@@ -108,21 +106,13 @@ def build_run(config: Config, folder: RunFolder) -> Run:
     Raises:
         TrainingError: For anything in data or weights that the user can correct.
     """
-    tokenizer = build_tokenizer(load_tokenizer_json(config.encoder.model), config.encoder.max_length)
+    origin = find_origin(config)
+    tokenizer = build_tokenizer(origin.tokenizer_json, config.encoder.max_length)
     data = build_data(config, tokenizer)
     config = data.config
 
     torch.manual_seed(config.seed)
-    encoder = load_encoder(
-        config.encoder.model,
-        dropout=config.encoder.dropout,
-        attention_dropout=config.encoder.attention_dropout,
-    )
-    model = build_model(config, encoder)
-    poolings = [config.encoder.pooling, *(each for each in model.poolings.values() if each is not None)]
-    faults = encoder_faults(encoder, max_length=config.encoder.max_length, poolings=poolings)
-    if faults:
-        raise ConfigError(config.name, faults)
+    model = _build_checked_model(config, origin)
     this_process()  # joined our way: the accelerator keeps to it
     accelerator = Accelerator(
         mixed_precision=config.training.mixed_precision,
@@ -153,7 +143,7 @@ def build_run(config: Config, folder: RunFolder) -> Run:
             name: ExampleStream(name, data.train[name].lengths, batch_size=batch_size, seed=config.seed)
             for name, batch_size in batch_sizes(config).items()
         },
-        sampler=build_sampler(config.training, shape),
+        sampler=build_sampler(_with_replay(config, sizes), shape),
         gradients=_build_gradients(config, data, model, shape, accelerator),
         optimizer=accelerator.prepare_optimizer(optimizer),
         schedule=schedule,
@@ -166,7 +156,29 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         if config.training.conflict_probe
         else None,
     )
-    return Run(trainer=trainer, config=config, tokenizer=tokenizer, folder=folder, notes=data.notes)
+    return Run(trainer=trainer, config=config, tokenizer=tokenizer, folder=folder, data=data)
+
+
+def _build_checked_model(config: Config, origin: Origin) -> MultitaskModel:
+    encoder = origin.open_encoder()
+    model = build_model(config, encoder)
+    poolings = [config.encoder.pooling, *(each for each in model.poolings.values() if each is not None)]
+    faults = encoder.faults(max_length=config.encoder.max_length, poolings=poolings)
+    if faults:
+        raise ConfigError(config.name, faults)
+    origin.give_heads(model)
+    return model
+
+
+def _with_replay(config: Config, sizes: Mapping[str, int]) -> TrainingConfig:
+    """The section ``training`` with the probabilities that a share for known tasks comes to."""
+    growth = config.growth
+    new = sizes.keys() & set(growth.add if growth is not None else ())
+    if growth is None or growth.replay is None or not 0 < len(new) < len(sizes):
+        return config.training  # a comparison's run of one task has no others to replay
+    probabilities = replay_probabilities(sizes, new, growth.replay)
+    fixed = FixedSamplingConfig(name="fixed", probabilities=probabilities)
+    return config.training.model_copy(update={"sampling": fixed})
 
 
 def _build_gradients(
@@ -190,7 +202,7 @@ def _build_thawing(config: Config, model: MultitaskModel) -> Thawing | None:
     every = config.training.unfreeze_every
     if every is None:
         return None
-    return Thawing(model.encoder.backbone.named_parameters(), every=every)
+    return Thawing(model.encoder.named_parameters(), every=every)
 
 
 def _loop_settings(config: Config, sizes: Mapping[str, int]) -> LoopSettings:

@@ -21,8 +21,10 @@ from training.checkpoint import (
     resolve_checkpoint,
 )
 from training.config.schema import Config
-from training.encoder import SharedEncoder, build_encoder
+from training.encoder import build_encoder
+from training.encoding import Encoder
 from training.errors import CheckpointError, WeightsError
+from training.graph_encoder import DESCRIPTION_FILE, open_saved_encoder
 from training.model import MultitaskModel
 from training.tasks import Task
 from training.tokenization import build_tokenizer
@@ -52,7 +54,7 @@ class TrainedModel:
     checkpoint: Path
 
 
-def build_model(config: Config, encoder: SharedEncoder) -> MultitaskModel:
+def build_model(config: Config, encoder: Encoder) -> MultitaskModel:
     """The encoder with an untrained head per task, and what the tasks share between.
 
     Raises:
@@ -72,7 +74,7 @@ def load_model(path: Path) -> TrainedModel:
     checkpoint = resolve_checkpoint(path)
     try:
         config = load_saved_config(checkpoint / CONFIG_FILE)
-        model = build_model(config, build_encoder(checkpoint / ENCODER_FOLDER))
+        model = build_model(config, open_encoder(checkpoint / ENCODER_FOLDER))
         model.load_state_dict(load_file(checkpoint / MODEL_FILE))
         tokenizer_json = (checkpoint / TOKENIZER_FILE).read_text(encoding="utf-8")
         tokenizer = build_tokenizer(tokenizer_json, config.encoder.max_length)
@@ -87,6 +89,13 @@ def load_model(path: Path) -> TrainedModel:
         metrics=metrics,
         checkpoint=checkpoint,
     )
+
+
+def open_encoder(folder: Path) -> Encoder:
+    """The encoder of a checkpoint: without weights yet, or the graph of the bundle it came from."""
+    if (folder / DESCRIPTION_FILE).is_file():
+        return open_saved_encoder(folder)
+    return build_encoder(folder)
 
 
 def load_saved_config(file: Path) -> Config:

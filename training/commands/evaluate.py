@@ -10,7 +10,7 @@ from training.assembly.run import EVALUATION_BATCH_SIZE
 from training.assembly.trained import TrainedModel, load_model
 from training.checkpoint import read_metrics, resolve_checkpoint, write_metrics
 from training.config.tasks import Source
-from training.data import encode_examples, load_examples
+from training.data import encode_examples, load_examples, origin_of
 from training.errors import ConfigError
 from training.evaluation import Metrics, as_sections, predict_logits, report_on_dev
 from training.examples import EncodedExamples
@@ -39,12 +39,12 @@ def evaluate_run(path: Path, *, console: Console) -> Metrics:
     return metrics
 
 
-def evaluate_on(path: Path, sources: Mapping[str, str], *, console: Console) -> Metrics:
+def evaluate_on(path: Path, sources: Mapping[str, Source], *, console: Console) -> Metrics:
     """Measure a run's tasks on other files, as calibrated on dev. Nothing is kept: dev is what is reported.
 
     Args:
         path: A run or checkpoint.
-        sources: Task → data file.
+        sources: Task → data file, or hub split.
         console: Where to show.
 
     Raises:
@@ -60,7 +60,7 @@ def evaluate_on(path: Path, sources: Mapping[str, str], *, console: Console) -> 
         name: trained.tasks[name].kind.measure(logits, examples, Calibration(**fitted.get(name, {})))
         for name, (logits, examples) in _predict(trained, sources, console, "evaluating").items()
     }
-    console.print(metrics_table(", ".join(sources.values()), metrics))
+    console.print(metrics_table(", ".join(map(origin_of, sources.values())), metrics))
     return metrics
 
 

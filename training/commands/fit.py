@@ -1,23 +1,53 @@
 """Train from a configuration, then evaluate the best checkpoint on dev."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from training.assembly.encodings import store_encodings
 from training.assembly.run import build_run
 from training.checkpoint import RunFolder
 from training.commands.evaluate import evaluate_run
+from training.commands.growing import report_growth
 from training.config.file import dump_config, load_config
 from training.config.schema import Config
+from training.growth import new_heads_alone
 from training.processes import this_process
 from training.progress import RunObserver, SilentObserver, say
+from training.sources import find_source
 
 
-def fit(config_file: Path, output: Path, *, resume: bool, console: Console) -> None:
-    """Train from a YAML file, then evaluate the best checkpoint on dev."""
-    config = load_config(config_file)
+def fit(
+    config_file: Path,
+    output: Path,
+    *,
+    resume: bool,
+    console: Console,
+    growth: Mapping[str, Any] | None = None,
+) -> None:
+    """Train from a YAML file, then evaluate the best checkpoint on dev.
+
+    Args:
+        config_file: The file.
+        output: Of the run.
+        resume: Whether to continue an interrupted run.
+        console: Where to show.
+        growth: The command line's section of that name, instead of the file's.
+    """
+    config = load_config(config_file, growth=growth)
+    if config.growth is not None and not config.growth.joint:
+        config = new_heads_alone(config)
     if fit_config(config, output, resume=resume, console=console):
-        say(console, f"Finished. Next: python -m export {output} --output bundles/{config.name}")
+        say(console, f"Finished. Next: {_next_command(config, output)}")
+
+
+def _next_command(config: Config, output: Path) -> str:
+    if config.growth is None or config.growth.joint:
+        return f"python -m export {output} --output bundles/{config.name}"
+    bundle = config.growth.source if find_source(Path(config.growth.source)).is_bundle else "BUNDLE"
+    return f"python -m export {output} --into {bundle} --output bundles/{config.name}"
 
 
 def fit_config(config: Config, output: Path, *, resume: bool, console: Console) -> bool:
@@ -35,9 +65,10 @@ def fit_config(config: Config, output: Path, *, resume: bool, console: Console) 
     if resume:
         run.resume()
     trainer = run.trainer
-    for note in run.notes:
+    for note in run.data.notes:
         say(console, note)
     say(console, f"{config.name}: {trainer.settings.steps} steps, {', '.join(config.tasks)}")
+    store_encodings(run, console=console)
     watching: RunObserver | SilentObserver = SilentObserver()
     if processes.is_main_process:
         watching = RunObserver(
@@ -47,6 +78,8 @@ def fit_config(config: Config, output: Path, *, resume: bool, console: Console) 
         trainer.fit(observer, run.write_checkpoint)
     if processes.is_main_process:
         evaluate_run(output, console=console)
+        if config.growth is not None:
+            report_growth(config, output, console=console)
         folder.finish()
     processes.wait_for_everyone()
     return True

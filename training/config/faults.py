@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from torch import nn
 
+from training.config.growth_faults import growth_faults
 from training.config.head_faults import head_faults
 from training.config.optimization_faults import optimization_faults
 from training.config.schema import SECTIONS, UNION_MEMBERS, Config
@@ -34,6 +35,7 @@ def between_fields(raw: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"tasks.{name}.{fault}" for fault in stride_faults(task, raw.get("encoder")))
     yield from (f"sharing.{fault}" for fault in sharing_faults(raw))
     yield from (f"training.{fault}" for fault in optimization_faults(raw))
+    yield from growth_faults(raw)
     selection = raw.get("selection")
     score = selection.get("score") if isinstance(selection, dict) else None
     for entry in score if isinstance(score, list) else []:

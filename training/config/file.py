@@ -14,8 +14,12 @@ from training.config.task_faults import VARIABLE
 from training.errors import ConfigError
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, *, growth: Mapping[str, Any] | None = None) -> Config:
     """Read and validate a YAML file. ``${NAME}`` and ``${NAME:-default}`` are taken from the environment.
+
+    Args:
+        path: The file.
+        growth: Stands for the file's section of that name.
 
     Raises:
         ConfigError: Naming every mistake, what was found and what is possible.
@@ -26,7 +30,10 @@ def load_config(path: Path) -> Config:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (yaml.YAMLError, ValueError) as error:  # a ValueError for bytes or dates that are none
         raise ConfigError(str(path), [f"is not valid YAML: {error}"]) from error
-    return parse_config(_expand(raw, dict(os.environ)), source=str(path))
+    expanded = _expand(raw, dict(os.environ))
+    if growth is not None and isinstance(expanded, dict):
+        expanded["growth"] = dict(growth)
+    return parse_config(expanded, source=str(path))
 
 
 def parse_config(raw: object, *, source: str = "configuration") -> Config:

@@ -68,6 +68,16 @@ class SequentialSamplingConfig(Section):
     """Every task once; as in the file unless given."""
 
 
+class StagedSamplingConfig(Section):
+    """Tasks that enter one after the other and stay (ERNIE 2.0)."""
+
+    name: Literal["staged"]
+    stages: tuple[tuple[str, ...], ...] | None = None
+    """Tasks by the stage that they enter in, every task once; one a stage, as in the file, unless given."""
+    replay: float = Field(default=0.2, ge=0, lt=1)
+    """Share of a task's batches in each stage after its first."""
+
+
 class BatchesConfig(Section):
     """One task a batch, or one batch of every task and the weighted sum of their losses."""
 
@@ -288,7 +298,8 @@ SamplingConfig = Annotated[
     | AnnealedToUniformConfig
     | AnnealedToSizeConfig
     | FixedSamplingConfig
-    | SequentialSamplingConfig,
+    | SequentialSamplingConfig
+    | StagedSamplingConfig,
     Field(discriminator="name"),
     BeforeValidator(_by_name),
 ]

@@ -45,6 +45,13 @@ def _sampling_faults(sampling: object, names: list[str]) -> Iterator[str]:
     order = sampling.get("order")
     if method(sampling) == "sequential" and isinstance(order, list):
         yield from _coverage_faults("sampling.order", map(str, order), names)
+    stages = sampling.get("stages")
+    if method(sampling) == "staged" and isinstance(stages, list) and all(isinstance(s, list) for s in stages):
+        yield from _coverage_faults(
+            "sampling.stages", [str(name) for stage in stages for name in stage], names
+        )
+        if not all(stages):
+            yield "sampling.stages: every stage brings a task, found an empty one"
     epochs, reach = sampling.get("epochs", 10), sampling.get("reach", 5)
     numbers_given = isinstance(epochs, int) and isinstance(reach, int)
     if method(sampling) == "annealed_to_size" and numbers_given and reach > epochs:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from training.config.growth import GrowthConfig
 from training.config.heads import HEADS, EncoderPooling
 from training.config.losses import LOSSES
 from training.config.optimization import (
@@ -43,6 +44,9 @@ class EncoderConfig(Section):
     """Of the encoder's layers; as the weights' own configuration says unless given."""
     attention_dropout: float | None = Field(default=None, ge=0, lt=1)
     """Of the attention weights; likewise. On a CPU, 0 saves a tenth of a step or more."""
+    store_bytes: int = Field(default=2**32, ge=0)
+    """Of a frozen encoder's outputs, which are computed once and kept beside the run until it is finished; 0
+    computes them at every step."""
 
 
 class TrainingConfig(Section):
@@ -109,6 +113,8 @@ class Config(Section):
     tasks: dict[str, TaskConfig] = Field(min_length=1)
     training: TrainingConfig = TrainingConfig()
     selection: SelectionConfig = SelectionConfig()
+    growth: GrowthConfig | None = None
+    """What the run starts from, if not from pretrained weights alone."""
 
     @property
     def joint_score(self) -> tuple[str, ...]:
@@ -124,6 +130,7 @@ UNION_MEMBERS: Mapping[str, type[BaseModel]] = {**TASKS, **HEADS, **LOSSES, **SH
 SECTIONS: Mapping[str, type[BaseModel]] = {
     "data": DataConfig,
     "encoder": EncoderConfig,
+    "growth": GrowthConfig,
     "selection": SelectionConfig,
     "training": TrainingConfig,
 }

@@ -10,6 +10,7 @@ annealed_to_size      from 1/n to N_i/ΣN over the first epochs
 fixed                 as given                                                   UniT
 round_robin           in turn; small tasks start over at once
 sequential            one task's batches after the other's, every epoch
+staged                stage by stage, in each the tasks that have entered         ERNIE 2.0
 exhaust_and_restart   in turn; a task that is used up waits for the others
 mt_dnn                all tasks' batches of an epoch, shuffled                   MT-DNN
 """

@@ -14,6 +14,7 @@ from training.samplers.probabilities import (
     tempered,
     uniform,
 )
+from training.samplers.stages import Stage, StagedSampler, budgets_of, split_over_stages
 from training.samplers.turns import EveryTaskSampler, RoundRobinSampler
 from training.samplers.weighted import WeightedSampler, by_epoch, constant
 
@@ -83,6 +84,12 @@ class SamplerFactory:
     def sequential(self, *, order: Sequence[str] | None = None) -> Sampler:
         """One task after the other, every epoch."""
         return self._epochs(lambda _: sequential(self._batches, order or list(self.sizes)))
+
+    def staged(self, *, stages: Sequence[Stage] | None = None, replay: float) -> Sampler:
+        """Stage by stage, in each the tasks that have entered."""
+        budgets = budgets_of(self.sizes, self.draws)
+        plan = split_over_stages(budgets, stages or [(name,) for name in self.sizes], replay=replay)
+        return StagedSampler(plan, list(self.sizes), seed=self.seed)
 
     def exhaust_and_restart(self) -> Sampler:
         """In turn, each batch once an epoch."""

@@ -1,0 +1,27 @@
+"""``docs/growing.md`` is true: its YAML is valid."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from training.config.file import parse_config
+from training.config.schema import TrainingConfig
+
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "growing.md").read_text(encoding="utf-8")
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)]
+
+
+def test_the_worked_example_is_a_valid_file() -> None:
+    (whole,) = (block for block in BLOCKS if "tasks" in block)
+    for task in whole["tasks"].values():
+        task["data"] = {split: str(ROOT / path) for split, path in task["data"].items()}
+    assert list(parse_config(whole).tasks) == ["quick_duplicate"]
+
+
+def test_the_sections_shown_are_valid() -> None:
+    for block in BLOCKS:
+        if "tasks" not in block:
+            for name, section in block.items():
+                {"training": TrainingConfig}[name].model_validate(section)

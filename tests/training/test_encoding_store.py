@@ -1,0 +1,192 @@
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from tests.support.tiny_kinds import kinds_config
+from tests.training.conftest import Recorder, start_run
+from training.assembly.encodings import store_encodings
+from training.assembly.run import Run
+from training.batches import Batch, pad
+from training.checkpoint import RunFolder
+from training.commands.fit import fit_config
+from training.config.file import parse_config
+from training.encoding import LAST_HIDDEN_STATE, Encoder
+from training.encoding_store import BATCH_TOKENS, EncodingStore
+from training.tokenization import TokenSequence
+
+SmallConfig = Callable[..., dict[str, Any]]
+HIDDEN_SIZE, NUM_LAYERS = 2, 3
+
+
+class CountingEncoder(Encoder):
+    """Gives each token its id and type as state, and counts what it is asked."""
+
+    config, hidden_size, num_layers, pad_token_id = None, HIDDEN_SIZE, NUM_LAYERS, 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[int, tuple[str, ...]]] = []
+
+    def read(self, batch: Batch, readings: Sequence[str]) -> dict[str, torch.Tensor]:
+        self.asked.append((len(batch.input_ids), tuple(readings)))
+        states = torch.stack([batch.input_ids, batch.token_type_ids], dim=-1).float()
+        pooled = (states * batch.attention_mask.unsqueeze(-1)).sum(dim=1)
+        layered = pooled.unsqueeze(1).expand(-1, NUM_LAYERS + 1, -1)
+        known = {LAST_HIDDEN_STATE: states, "mean": pooled, "mean_layers": layered}
+        return {reading: known[reading] for reading in readings}
+
+    def faults(self, *, max_length: int, poolings: Iterable[str]) -> list[str]:
+        return []
+
+    def save_description(self, folder: Path) -> None: ...
+
+
+def sequence(*ids: int, second: int = 0) -> TokenSequence:
+    """The last ``second`` tokens belong to the second text of a pair."""
+    types = [0] * (len(ids) - second) + [1] * second
+    return TokenSequence(input_ids=list(ids), token_type_ids=types)
+
+
+ONE, TWO, PAIR, LONG = sequence(1, 2, 3), sequence(4, 5), sequence(4, 5, second=1), sequence(*range(1, 9))
+
+
+def opened(folder: Path, needs: dict[str, list[TokenSequence]], *, max_bytes: int = 10**6) -> EncodingStore:
+    store = EncodingStore(folder, max_bytes=max_bytes)
+    store.open(CountingEncoder(), needs, fill=True)
+    return store
+
+
+def test_what_is_read_is_what_the_encoder_gives_in_any_company(tmp_path: Path) -> None:
+    every = [ONE, TWO, PAIR, LONG]
+    readings = [LAST_HIDDEN_STATE, "mean", "mean_layers"]
+    store = opened(tmp_path, dict.fromkeys(readings, every))
+    for company in ([ONE], [TWO, LONG], [PAIR, TWO, ONE, PAIR]):
+        batch = pad(company, pad_token_id=0)
+        for reading, expected in CountingEncoder().read(batch, readings).items():
+            found = store.read(batch, reading)
+            assert found is not None
+            torch.testing.assert_close(found, expected)
+
+
+def test_a_sequence_is_encoded_once_for_all_that_is_read_of_it(tmp_path: Path) -> None:
+    encoder, done = CountingEncoder(), []
+    store = EncodingStore(tmp_path, max_bytes=10**6)
+    needs = {"mean": [ONE, ONE, TWO], LAST_HIDDEN_STATE: [TWO, PAIR, TWO]}
+    store.open(encoder, needs, fill=True, on_encoded=done.append)
+    assert sum(count for count, _ in encoder.asked) == sum(done) == 3
+
+
+def test_a_pair_is_not_taken_for_a_text_of_the_same_tokens(tmp_path: Path) -> None:
+    store = opened(tmp_path, {"mean": [TWO]})
+    assert store.read(pad([PAIR], pad_token_id=0), "mean") is None
+    assert store.read(pad([TWO, PAIR], pad_token_id=0), "mean") is None
+    assert store.read(pad([TWO], pad_token_id=0), LAST_HIDDEN_STATE) is None
+
+
+def test_what_does_not_fit_is_left_to_the_encoder_the_largest_first(tmp_path: Path) -> None:
+    needs = {"mean": [ONE, LONG], LAST_HIDDEN_STATE: [ONE, LONG]}
+    vectors, states = 4 * HIDDEN_SIZE * 2, 4 * HIDDEN_SIZE * (3 + 8)
+    assert opened(tmp_path / "all", needs, max_bytes=vectors + states).num_bytes == vectors + states
+    store = opened(tmp_path / "some", needs, max_bytes=vectors + states - 1)
+    assert (store.readings, store.num_bytes) == (("mean",), vectors)
+    assert opened(tmp_path / "none", needs, max_bytes=vectors - 1).readings == ()
+
+
+def test_another_process_opens_what_one_has_filled(tmp_path: Path) -> None:
+    opened(tmp_path, {"mean": [ONE, TWO]})
+    encoder, second = CountingEncoder(), EncodingStore(tmp_path, max_bytes=10**6)
+    second.open(encoder, {"mean": [ONE, TWO]}, fill=False)
+    found = second.read(pad([TWO], pad_token_id=0), "mean")
+    assert found is not None
+    assert found.tolist() == [[9.0, 0.0]]
+    assert encoder.asked == []
+
+
+def test_batches_keep_to_their_budget_and_depend_on_the_set_alone(tmp_path: Path) -> None:
+    many = [sequence(*(np.arange(length) + 1).tolist()) for length in range(1, 400)]
+    asked = []
+    for number, order in enumerate((many, many[::-1])):
+        encoder = CountingEncoder()
+        EncodingStore(tmp_path / str(number), max_bytes=10**7).open(encoder, {"mean": order}, fill=True)
+        asked.append(encoder.asked)
+    assert asked[0] == asked[1]
+    assert max(count for count, _ in asked[0]) <= BATCH_TOKENS
+    assert sum(count for count, _ in asked[0]) == len(many)
+
+
+def frozen(raw: dict[str, Any]) -> dict[str, Any]:
+    raw["encoder"]["train"] = "frozen"
+    return raw
+
+
+def losses(run: Run) -> dict[int, dict[str, float]]:
+    recorder = Recorder()
+    if run.trainer.step == 0:
+        torch.manual_seed(5)
+    run.trainer.fit(recorder, lambda *_: None)
+    return recorder.losses
+
+
+def test_a_frozen_run_of_every_kind_learns_the_same_from_its_store_and_runs_no_encoder(
+    tmp_path: Path, tiny_encoder: Path, quiet: Console
+) -> None:
+    raw = frozen(kinds_config(tmp_path, tiny_encoder, rows=12))
+    raw["training"] |= {"steps": 4, "evaluate_every": 2}
+    plain, stored = start_run(raw, tmp_path / "plain"), start_run(raw, tmp_path / "stored")
+    store_encodings(stored, console=quiet)
+    calls = []
+    stored.trainer.model.encoder.register_forward_hook(lambda *_: calls.append(1))
+    expected, found = losses(plain), losses(stored)
+    assert calls == [], "an epoch costs the heads alone"
+    assert found == {
+        step: {task: pytest.approx(loss, abs=1e-5) for task, loss in each.items()}
+        for step, each in expected.items()
+    }
+
+
+def test_an_interrupted_run_goes_on_from_a_new_store_to_the_last_bit(
+    small_config: SmallConfig, tmp_path: Path, quiet: Console
+) -> None:
+    raw = frozen(small_config(steps=8, evaluate_every=4))
+
+    def begin(folder: str, *, resume: bool = False) -> Run:
+        run = start_run(raw, tmp_path / folder, resume=resume)
+        store_encodings(run, console=quiet)
+        return run
+
+    whole = losses(begin("whole"))
+    killed = begin("killed")
+    torch.manual_seed(5)
+    with pytest.raises(InterruptedError):
+        killed.trainer.fit(Recorder(stop_after=6), killed.write_checkpoint)
+    assert losses(begin("killed", resume=True)) == {step: each for step, each in whole.items() if step > 4}
+
+
+@pytest.mark.parametrize("train", ["full", "frozen"])
+def test_only_a_frozen_encoder_is_stored_until_the_run_is_finished(
+    small_config: SmallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], train: str
+) -> None:
+    raw = small_config(steps=2)
+    raw["encoder"]["train"] = train
+    fit_config(parse_config(raw), tmp_path / "run", resume=False, console=Console())
+    assert ("MB of encoder outputs (mean) stored" in capsys.readouterr().out) == (train == "frozen")
+    assert not RunFolder(tmp_path / "run").encodings.exists()
+
+
+def test_no_bytes_switch_the_store_off(
+    small_config: SmallConfig, tmp_path: Path, quiet: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = frozen(small_config())
+    raw["encoder"]["store_bytes"] = 0
+    run = start_run(raw, tmp_path / "run")
+    store_encodings(run, console=quiet)
+    assert run.trainer.model.store is None
+    raw["encoder"]["store_bytes"] = 10
+    store_encodings(start_run(raw, tmp_path / "other"), console=Console())
+    shown = capsys.readouterr().out
+    assert "mean would pass encoder.store_bytes and is computed at every step" in shown
