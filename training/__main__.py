@@ -2,6 +2,7 @@
 
 python -m training fit CONFIG --output RUN      train, then evaluate on dev; --from RUN_OR_BUNDLE --add TASK
                                                 trains the heads of new tasks on a trained encoder
+python -m training pretrain CONFIG --output DIR  masked language modelling on the train texts, before fit
 python -m training evaluate RUN                 dev metrics again; --data TASK=FILE for other files
 python -m training compare RUN                  each task's own run beside the joint one
 """
@@ -18,6 +19,7 @@ from rich.console import Console
 from training.commands.compare import compare_run
 from training.commands.evaluate import evaluate_on, evaluate_run
 from training.commands.fit import fit
+from training.commands.pretrain import pretrain
 from training.errors import TrainingError
 from training.processes import this_process
 
@@ -31,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fit_parser.add_argument("--output", type=Path, required=True, help="run folder, such as runs/NAME")
     fit_parser.add_argument("--resume", action="store_true", help="continue an interrupted run exactly")
     _add_growth(fit_parser)
+    pretrain_parser = commands.add_parser("pretrain", help="pre-train the encoder further on the train texts")
+    pretrain_parser.add_argument("config", type=Path)
+    pretrain_parser.add_argument("--output", type=Path, required=True, help="folder, such as weights/NAME")
+    pretrain_parser.add_argument("--resume", action="store_true", help="continue where it was interrupted")
     evaluate_parser = commands.add_parser("evaluate", help="dev metrics of a run or checkpoint")
     evaluate_parser.add_argument("run", type=Path)
     evaluate_parser.add_argument(
@@ -55,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 growth=_growth(fit_parser, options),
                 console=console,
             )
+        elif options.command == "pretrain":
+            pretrain(options.config, options.output, resume=options.resume, console=console)
         elif options.command == "evaluate":
             if options.data:
                 evaluate_on(options.run, dict(options.data), console=console)

@@ -1,4 +1,4 @@
-"""``docs/growing.md`` is true: its YAML is valid."""
+"""``docs/growing.md`` is true: its YAML is valid, its table is that of the code, its flags exist."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from training.config.file import parse_config
+from training.config.pretraining import PretrainingConfig
 from training.config.schema import TrainingConfig
 
 ROOT = Path(__file__).parents[2]
@@ -24,4 +25,9 @@ def test_the_sections_shown_are_valid() -> None:
     for block in BLOCKS:
         if "tasks" not in block:
             for name, section in block.items():
-                {"training": TrainingConfig}[name].model_validate(section)
+                {"training": TrainingConfig, "pretraining": PretrainingConfig}[name].model_validate(section)
+
+
+def test_every_field_of_pretraining_has_its_row() -> None:
+    rows = " ".join(line.split("|")[1] for line in DOCS.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`(\w+)`", rows)) == set(PretrainingConfig.model_fields)

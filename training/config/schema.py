@@ -24,6 +24,7 @@ from training.config.optimization import (
     PlainSamplingConfig,
     SamplingConfig,
 )
+from training.config.pretraining import PretrainingConfig
 from training.config.section import Section
 from training.config.sharing import SHARING, SharingConfig
 from training.config.tasks import TASKS, DataConfig, TaskConfig
@@ -113,6 +114,8 @@ class Config(Section):
     tasks: dict[str, TaskConfig] = Field(min_length=1)
     training: TrainingConfig = TrainingConfig()
     selection: SelectionConfig = SelectionConfig()
+    pretraining: PretrainingConfig | None = None
+    """Of ``python -m training pretrain``."""
     growth: GrowthConfig | None = None
     """What the run starts from, if not from pretrained weights alone."""
 
@@ -131,6 +134,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "data": DataConfig,
     "encoder": EncoderConfig,
     "growth": GrowthConfig,
+    "pretraining": PretrainingConfig,
     "selection": SelectionConfig,
     "training": TrainingConfig,
 }
