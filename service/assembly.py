@@ -8,6 +8,7 @@ from service.batcher import Batcher
 from service.batching import BatchingPolicy
 from service.encoder_cache import EncoderCache
 from service.engine import Engine
+from service.keys.ring import KeyRing
 from service.metrics import Metrics
 from service.models.administration import Administration
 from service.models.encoders import EncoderHosts
@@ -28,6 +29,8 @@ class Runtime:
     cache: EncoderCache
     models: ModelRegistry
     administration: Administration
+    keys: KeyRing | None
+    """API keys; None leaves the service open."""
 
     @property
     def engine(self) -> Engine:
@@ -51,7 +54,9 @@ async def start(settings: Settings, loader: Loader) -> Runtime:
         BundleError: If it must not be served.
         SelfCheckFailed: If its answers are not the model's.
         ProviderUnavailableError: If the asked provider is not there.
+        KeyFileError: If the file of API keys cannot be used.
     """
+    keys = KeyRing.read(settings.api_keys_file)
     metrics = Metrics()
     cache = EncoderCache(pooled_bytes=settings.pooled_cache_bytes, states_bytes=settings.states_cache_bytes)
     models = _connect(settings, loader, metrics, cache)
@@ -68,6 +73,7 @@ async def start(settings: Settings, loader: Loader) -> Runtime:
         cache=cache,
         models=models,
         administration=Administration(models, origin=origin, state_file=settings.state_file),
+        keys=keys,
     )
 
 

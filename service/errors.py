@@ -12,6 +12,7 @@ ServiceError                  500
 │   ├── RequestTooLarge       413
 │   └── UnsupportedMediaType  415
 ├── Overloaded                429   the client may retry after ``retry_after_s``
+│   └── RateLimited           429   its API key has used up its rate
 ├── InferenceFailed           500   the encoder or a head failed on this input
 ├── NotReady                  503   starting or draining
 ├── DeadlineExceeded          504
@@ -107,7 +108,7 @@ class Unauthorised(InvalidRequest):
 
 
 class Forbidden(InvalidRequest):
-    """What the service was not set up to do."""
+    """What the key does not open, or the service was not set up to do."""
 
     status = 403
     title = "Forbidden"
@@ -160,6 +161,13 @@ class Overloaded(ServiceError):  # noqa: N818
     def headers(self) -> dict[str, str]:
         """``Retry-After`` in whole seconds, at least one: zero would invite a busy loop."""
         return {"retry-after": str(max(1, math.ceil(self.retry_after_s)))}
+
+
+class RateLimited(Overloaded):
+    """An API key asks for more than it may."""
+
+    title = "Rate limited"
+    slug = "rate-limited"
 
 
 class InferenceFailed(ServiceError):  # noqa: N818

@@ -15,13 +15,15 @@ from pydantic import ValidationError
 
 from export.manifest import BundleError, describe_faults
 from service.bundle import open_bundle
+from service.keys.file import KeyFileError
+from service.keys.ring import KeyRing
 from service.settings import Settings
 
 STATE_FILE = "ENCODEONCE_STATE_FILE"
 
 
 def check_settings_and_bundle() -> None:
-    """Read the settings and verify the bundle.
+    """Read the settings and the API keys, and verify the bundle.
 
     Raises:
         SystemExit: With the reason, if either must not be served.
@@ -29,9 +31,10 @@ def check_settings_and_bundle() -> None:
     try:
         settings = Settings()
         open_bundle(settings.bundle, settings.precision)
+        KeyRing.read(settings.api_keys_file)
     except ValidationError as error:
         raise SystemExit(f"ENCODEONCE_* settings: {describe_faults(error)}") from None
-    except BundleError as error:
+    except (BundleError, KeyFileError) as error:
         raise SystemExit(str(error)) from None
 
 

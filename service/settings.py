@@ -73,6 +73,16 @@ class Settings(BaseSettings):
         min_length=16,
         description="Key of the admin API: `authorization: Bearer KEY`. Without one, it is off.",
     )
+    api_keys_file: Path | None = Field(
+        None,
+        description="File of API keys, made by `python -m service.keys`. Without one, anybody may ask.",
+    )
+    metrics_need_key: bool = Field(
+        False, description="Whether /metrics takes an API key. Health never does; all else does."
+    )
+    cors_origins: str = Field(
+        "", description="Origins whose pages may call from a browser, joined by commas; `*` for any."
+    )
     state_file: Path | None = Field(
         None,
         description="Remembers what the admin API loaded and routed, for a worker that restarts. "
@@ -93,6 +103,11 @@ class Settings(BaseSettings):
     max_timeout_s: PositiveFloat = Field(
         120.0, description="Upper bound of the x-request-timeout-ms header, in seconds."
     )
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """``cors_origins``, one by one."""
+        return tuple(each.strip() for each in self.cors_origins.split(",") if each.strip())
 
     @property
     def num_threads(self) -> int:

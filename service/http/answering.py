@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from fastapi import Request
 
-from service.engine import DEFAULT_OPTIONS, Embeddings, Prediction
-from service.http.context import context_of
+from service.engine import DEFAULT_OPTIONS, EMBEDDINGS, Embeddings, Prediction
+from service.http.context import RequestContext, context_of
 from service.http.models import Leased
 from service.http.requests import while_connected
-from service.inputs import TaskInput
+from service.inputs import TaskInput, count_sequences
 from service.kinds.base import AnswerOptions
 from service.limits import check_inputs, check_texts
 
@@ -29,6 +29,8 @@ async def predict(
     """
     check_inputs(inputs, model.settings)
     context = context_of(request)
+    tasks = permitted_tasks(context, model, tasks)
+    charge(context, sum(map(count_sequences, inputs)))
     context.tasks = tuple(model.engine.kinds if tasks is None else model.engine.tasks_named(tasks))
     work = model.engine.predict(
         inputs, tasks=tasks, options=options, timeout_s=timeout_s, times=context.times
@@ -45,6 +47,30 @@ async def embed(
         ServiceError: As ``service.errors`` tells them apart.
     """
     check_texts(texts, model.settings)
-    times = context_of(request).times
+    context = context_of(request)
+    permitted_tasks(context, model, [EMBEDDINGS])
+    charge(context, len(texts))
+    times = context.times
     work = model.engine.embed(texts, normalize=normalize, timeout_s=timeout_s, times=times)
     return await while_connected(request, work)
+
+
+def permitted_tasks(
+    context: RequestContext, model: Leased, tasks: Sequence[str] | None
+) -> Sequence[str] | None:
+    """The tasks that a request gets, by its API key.
+
+    Raises:
+        Forbidden: If it asks for others.
+    """
+    return tasks if context.key is None else context.key.permitted(tasks, model.engine.kinds)
+
+
+def charge(context: RequestContext, num_inputs: int) -> None:
+    """Count inputs against the rate of the request's API key. Every document and every choice is one.
+
+    Raises:
+        RateLimited: If they are too many.
+    """
+    if context.key is not None:
+        context.key.charge(num_inputs)

@@ -5,6 +5,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
 
 from service.errors import ServiceError
+from service.http.access import AccessLayer, CorsLayer
 from service.http.admin.routes import admin_router
 from service.http.context import ContextLayer, context_of
 from service.http.embeddings import embeddings_router
@@ -47,6 +48,8 @@ def create_app(lifecycle: Lifecycle) -> FastAPI:
     app.include_router(pages_router())
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(HTTPException, _answer_routing_error)
+    app.add_middleware(AccessLayer, lifecycle=lifecycle)
+    app.add_middleware(CorsLayer, lifecycle=lifecycle)
     app.add_middleware(ContextLayer, lifecycle=lifecycle)
     install_openapi(app)
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.engine import StageTimes
 from service.errors import ServiceError
 from service.http.problems import problem_response
+from service.keys.ring import ApiKey
 from service.lifecycle import Lifecycle
 
 logger = logging.getLogger("bentoml.encodeonce")
@@ -41,6 +42,8 @@ class RequestContext:
     """Tasks that were asked for, once they are known to exist."""
     model: tuple[str, str] | None = None
     """Name and version of what answers it, once they are known."""
+    key: ApiKey | None = None
+    """That the request came with, where the service asks for one."""
     status: int | None = None
     """Of the answer, once it began."""
 

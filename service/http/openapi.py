@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from service.http.access import is_open
 from service.http.admin.schemas import LoadRequest, RouteRequest
 from service.http.problems import MEDIA_TYPE
 from service.http.tei.schemas import TeiEmbedRequest, TeiPredictRequest, TeiRerankRequest
@@ -30,13 +31,13 @@ MODELS: tuple[type[BaseModel], ...] = (
 MEANINGS = {
     400: "The body is not JSON.",
     401: "The key is missing or wrong.",
-    403: "Switched off in the settings.",
+    403: "The key does not open it, or it is switched off.",
     404: "Unknown task or model; the known ones are named.",
     409: "Not as things stand; the detail says what would have to be done first.",
     413: "The body, or the batch in it, is too large.",
     415: "The body is not called JSON.",
     422: "A field is invalid, or an input fits none of the tasks; every fault is named.",
-    429: "The queue is full; Retry-After says for how long.",
+    429: "The queue is full, or the key's rate used up; Retry-After says for how long.",
     500: "An internal fault.",
     503: "Starting or draining.",
     504: "The deadline passed.",
@@ -123,6 +124,7 @@ def install_openapi(app: FastAPI) -> None:
                 schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
             _drop_generated_422(document)
             _ask_for_the_admin_key(document)
+            _offer_api_keys(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -146,3 +148,18 @@ def _ask_for_the_admin_key(document: dict[str, Any]) -> None:
         for operation in methods.values():
             if "admin" in operation.get("tags", ()):
                 operation["security"] = [{"adminKey": []}]
+
+
+def _offer_api_keys(document: dict[str, Any]) -> None:
+    """Every route that may take an API key says so, and how it ends without one."""
+    schemes = document["components"]["securitySchemes"]
+    schemes["bearerKey"] = {"type": "http", "scheme": "bearer", "description": "An API key."}
+    schemes["headerKey"] = {"type": "apiKey", "in": "header", "name": "x-api-key"}
+    refusals = {str(status): response for status, response in problems(401, 403, 429).items()}
+    for path, methods in document["paths"].items():
+        if is_open(path, metrics_need_key=True):
+            continue
+        for operation in methods.values():
+            operation["responses"] = refusals | operation["responses"]
+            # An empty requirement: without keys in the settings, none is needed.
+            operation["security"] = [{"bearerKey": []}, {"headerKey": []}, {}]

@@ -1,10 +1,11 @@
 """Lines → answers: a bad line, or one that the engine fails on, never harms the others."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic_core import from_json, to_json
 
@@ -21,10 +22,12 @@ from service.http.models import Leased
 from service.http.ndjson.lines import Line
 from service.http.problems import problem
 from service.http.requests import parse_inputs
-from service.inputs import TaskInput
+from service.inputs import TaskInput, count_sequences
 from service.kinds.base import AnswerOptions
 from service.limits import check_inputs
 from service.settings import Settings
+
+T = TypeVar("T")
 
 MIN_PAUSE_S = 0.01
 """Before a full queue is tried again, however soon it promises room."""
@@ -60,6 +63,8 @@ class LineAnswerer:
 
     lease: Callable[[], AbstractContextManager[Leased]]
     """Of the model that answers. For each window anew, so that a stream holds no model for ever."""
+    charge: Callable[[int], None]
+    """Counts inputs against the API key's rate. What it refuses waits, as for the queue."""
     settings: Settings
     tasks: tuple[str, ...] | None
     is_one_task: bool
@@ -83,8 +88,7 @@ class LineAnswerer:
                 outcomes.append(error)
             else:
                 outcomes.append(None)
-        deadline_s = asyncio.get_running_loop().time() + self.timeout_s
-        answered = iter(await self._predict(inputs, deadline_s) if inputs else [])
+        answered = iter(await self._answer_inputs(inputs) if inputs else [])
         return b"".join(
             self._to_line(line, next(answered) if outcome is None else outcome)
             for line, outcome in zip(lines, outcomes, strict=True)
@@ -101,10 +105,21 @@ class LineAnswerer:
         check_inputs([each], self.settings)
         return each
 
+    async def _answer_inputs(self, inputs: Sequence[TaskInput]) -> list[Outcome]:
+        deadline_s = _clock() + self.timeout_s
+        try:
+            await _patiently(partial(self._admit, inputs), deadline_s)
+        except Overloaded as error:
+            return [error] * len(inputs)
+        return await self._predict(inputs, deadline_s)
+
+    async def _admit(self, inputs: Sequence[TaskInput]) -> None:
+        self.charge(sum(map(count_sequences, inputs)))
+
     async def _predict(self, inputs: Sequence[TaskInput], deadline_s: float) -> list[Outcome]:
         """One call for all; if it fails on one of them, each alone."""
         try:
-            return await self._predict_jointly(inputs, deadline_s)
+            return await _patiently(partial(self._predict_jointly, inputs, deadline_s), deadline_s)
         except (InvalidRequest, InferenceFailed) as error:
             if len(inputs) == 1:
                 return [error]
@@ -113,28 +128,16 @@ class LineAnswerer:
             return [error] * len(inputs)
 
     async def _predict_jointly(self, inputs: Sequence[TaskInput], deadline_s: float) -> list[Outcome]:
-        clock = asyncio.get_running_loop().time
-        while True:
-            try:
-                with self.lease() as model:
-                    prediction = await model.engine.predict(
-                        inputs,
-                        tasks=self.tasks,
-                        options=self.options,
-                        timeout_s=deadline_s - clock(),
-                        times=self.times,
-                    )
-            except Overloaded as error:
-                # A stream waits for room, where a request would be told to.
-                pause_s = max(error.retry_after_s, MIN_PAUSE_S)
-                if pause_s >= deadline_s - clock():
-                    raise
-                await asyncio.sleep(pause_s)
-                continue
-            self.tally.add_usage(prediction.usage)
-            return [
-                {"version": model.version, "prediction": self._unwrap(each)} for each in prediction.answers
-            ]
+        with self.lease() as model:
+            prediction = await model.engine.predict(
+                inputs,
+                tasks=self.tasks,
+                options=self.options,
+                timeout_s=deadline_s - _clock(),
+                times=self.times,
+            )
+        self.tally.add_usage(prediction.usage)
+        return [{"version": model.version, "prediction": self._unwrap(each)} for each in prediction.answers]
 
     def _unwrap(self, answers: dict[str, Any]) -> Any:  # noqa: ANN401 - an answer, or a table of them
         return next(iter(answers.values())) if self.is_one_task else answers
@@ -148,6 +151,22 @@ class LineAnswerer:
                 each["field"] = _within_line(each["field"])
             return to_json({"line": line.number, "problem": document}) + b"\n"
         return to_json({"line": line.number, **outcome}) + b"\n"
+
+
+async def _patiently(step: Callable[[], Awaitable[T]], deadline_s: float) -> T:
+    """Take a step; where it would have to be tried again later, do so: a stream waits for room."""
+    while True:
+        try:
+            return await step()
+        except Overloaded as error:
+            pause_s = max(error.retry_after_s, MIN_PAUSE_S)
+            if pause_s >= deadline_s - _clock():
+                raise
+            await asyncio.sleep(pause_s)
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _within_line(path: str) -> str:

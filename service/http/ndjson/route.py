@@ -1,10 +1,13 @@
 """A request whose body is NDJSON → the stream that answers it."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from service.http.answering import charge, permitted_tasks
 from service.http.context import context_of
 from service.http.models import leased
 from service.http.ndjson.answers import LineAnswerer
@@ -40,13 +43,15 @@ def ndjson_response(request: Request, lifecycle: Lifecycle, *, task: str | None 
     """
     refuse_compression(request)
     query = _read_query(request)
-    tasks = query.tasks if task is None else [task]
+    tasks: Sequence[str] | None = query.tasks if task is None else [task]
     context = context_of(request)
     with leased(request, lifecycle) as model:
         settings = model.settings
+        tasks = permitted_tasks(context, model, tasks)
         context.tasks = tuple(model.engine.kinds if tasks is None else model.engine.tasks_named(tasks))
     answerer = LineAnswerer(
         lease=lambda: leased(request, lifecycle),
+        charge=partial(charge, context),
         settings=settings,
         tasks=None if tasks is None else tuple(tasks),
         is_one_task=task is not None,
