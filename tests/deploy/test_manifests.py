@@ -1,0 +1,187 @@
+"""Kubernetes manifests against the API's schemas, compose against its own tool; both against the service."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import kubernetes_validate
+import pytest
+import yaml
+from jsonschema import validate
+
+from service.settings import Settings
+from tests.support.service_process import ROOT
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+OVERLAYS = sorted(path.parent for path in (KUBERNETES / "overlays").glob("*/kustomization.yaml"))
+SERVICE_MONITOR: dict[str, Any] = {
+    # What of the operator's custom resource is used here; its own schema comes with the operator.
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "apiVersion": {"const": "monitoring.coreos.com/v1"},
+        "kind": {"const": "ServiceMonitor"},
+        "metadata": {"type": "object", "required": ["name"]},
+        "spec": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["selector", "endpoints"],
+            "properties": {
+                "selector": {"type": "object", "required": ["matchLabels"]},
+                "endpoints": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["port"],
+                        "properties": {
+                            "port": {"type": "string"},
+                            "path": {"type": "string", "pattern": "^/"},
+                            "interval": {"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"},
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+
+
+Resources: TypeAlias = dict[tuple[str, str], dict[str, Any]]
+
+
+def documents(file: Path) -> list[Any]:
+    return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+
+
+def built(folder: Path) -> list[dict[str, Any]]:
+    """What a kustomization comes to: its resources, with its patches merged in by kind and name."""
+    (kustomization,) = documents(folder / "kustomization.yaml")
+    resources: list[dict[str, Any]] = []
+    for name in kustomization["resources"]:
+        there = (folder / name).resolve()
+        resources += built(there) if there.is_dir() else documents(there)
+    for patch in kustomization.get("patches", ()):
+        (change,) = documents(folder / patch["path"])
+        (target,) = (each for each in resources if identity(each) == identity(change))
+        merge(target, change)
+    return resources
+
+
+def identity(resource: dict[str, Any]) -> tuple[str, str]:
+    return resource["kind"], resource["metadata"]["name"]
+
+
+def merge(target: Any, change: Any) -> None:
+    """Kubernetes' strategic merge, as far as it is used here: lists of named things merge by name."""
+    for key, value in change.items():
+        if isinstance(value, dict) and key in target:
+            merge(target[key], value)
+        elif isinstance(value, list) and key in target:
+            by_name = {each["name"]: each for each in target[key]}
+            for each in value:
+                if each["name"] in by_name:
+                    merge(by_name[each["name"]], each)
+                else:
+                    target[key].append(each)
+        else:
+            target[key] = value
+
+
+def every_resource() -> Iterator[tuple[str, dict[str, Any]]]:
+    for overlay in OVERLAYS:
+        yield from ((overlay.name, each) for each in built(overlay))
+
+
+def named_resources() -> list[Any]:
+    return [pytest.param(each, id="-".join((overlay, *identity(each)))) for overlay, each in every_resource()]
+
+
+@pytest.mark.parametrize("resource", named_resources())
+def test_a_resource_is_what_its_schema_says(resource: dict[str, Any]) -> None:
+    if resource["kind"] == "ServiceMonitor":
+        validate(resource, SERVICE_MONITOR)
+    else:
+        kubernetes_validate.validate(resource, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_every_file_belongs_to_a_kustomization() -> None:
+    listed = set()
+    for file in KUBERNETES.rglob("kustomization.yaml"):
+        (kustomization,) = documents(file)
+        names = [*kustomization["resources"], *(each["path"] for each in kustomization.get("patches", ()))]
+        listed |= {(file.parent / name).resolve() for name in names}
+    files = {file for file in KUBERNETES.rglob("*.yaml") if file.name != "kustomization.yaml"}
+    assert files == {each for each in listed if each.is_file()}
+
+
+@pytest.fixture(params=OVERLAYS, ids=lambda path: path.name)
+def resources(request: pytest.FixtureRequest) -> Resources:
+    return {identity(each): each for each in built(request.param)}
+
+
+def service_container(resources: Resources) -> dict[str, Any]:
+    (container,) = resources["Deployment", "encodeonce"]["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def test_selectors_find_the_pods(resources: Resources) -> None:
+    labels = resources["Deployment", "encodeonce"]["spec"]["template"]["metadata"]["labels"]
+    for kind, path in {
+        "Service": ["spec", "selector"],
+        "PodDisruptionBudget": ["spec", "selector", "matchLabels"],
+        "NetworkPolicy": ["spec", "podSelector", "matchLabels"],
+        "ServiceMonitor": ["spec", "selector", "matchLabels"],
+    }.items():
+        selector: Any = resources[kind, "encodeonce"]
+        for key in path:
+            selector = selector[key]
+        assert selector.items() <= labels.items(), kind
+
+
+def test_no_container_is_root_or_writes_its_own_files(
+    resources: Resources,
+) -> None:
+    for (kind, _), resource in resources.items():
+        if kind != "Deployment":
+            continue
+        pod = resource["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        for container in pod["containers"]:
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_a_pod_may_finish_its_longest_request(resources: Resources) -> None:
+    pod = resources["Deployment", "encodeonce"]["spec"]["template"]["spec"]
+    (wait_s,) = (
+        int(each) for each in service_container(resources)["lifecycle"]["preStop"]["exec"]["command"][1:]
+    )
+    default_s = Settings.model_fields["timeout_s"].default
+    assert pod["terminationGracePeriodSeconds"] > int(wait_s) + default_s
+
+
+def environment_names() -> list[str]:
+    compose = documents(ROOT / "deploy" / "compose.yaml")[0]["services"]["encodeonce"]["environment"]
+    names = [*compose]
+    for _, resource in every_resource():
+        if identity(resource) == ("Deployment", "encodeonce"):
+            (container,) = resource["spec"]["template"]["spec"]["containers"]
+            names += [each["name"] for each in container["env"]]
+    return sorted({name for name in names if name.startswith("ENCODEONCE_")})
+
+
+@pytest.mark.parametrize("name", environment_names())
+def test_every_variable_is_a_setting(name: str) -> None:
+    assert name.removeprefix("ENCODEONCE_").lower() in Settings.model_fields
+
+
+def test_compose_is_a_compose_file() -> None:
+    command = ["docker-compose", "-f", "compose.yaml", "config", "--quiet"]
+    said = subprocess.run(command, cwd=ROOT / "deploy", capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
