@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from service.batcher import Batcher
 from service.batching import BatchingPolicy
@@ -15,7 +16,12 @@ from service.models.encoders import EncoderHosts
 from service.models.loading import BundleLoader, Loader
 from service.models.registry import ModelRegistry
 from service.models.state import SavedModel, read_state, restore
-from service.settings import Settings
+from service.settings import LogFormat, Settings
+from service.telemetry.finished import FinishedRequest
+from service.telemetry.logs import SERVICE_LOGGER, log_request, use_json
+
+if TYPE_CHECKING:
+    from service.telemetry.traces import Tracing
 
 logger = logging.getLogger("bentoml.encodeonce")
 
@@ -31,6 +37,13 @@ class Runtime:
     administration: Administration
     keys: KeyRing | None
     """API keys; None leaves the service open."""
+    tracing: "Tracing | None" = None
+
+    def saw_request(self, request: FinishedRequest) -> None:
+        """Count an answered request, and log it if asked."""
+        self.metrics.saw_request(request)
+        if self.settings.access_log:
+            log_request(request)
 
     @property
     def engine(self) -> Engine:
@@ -45,6 +58,8 @@ class Runtime:
     async def close(self) -> None:
         """Stop the threads; requests that still wait are refused."""
         await self.models.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
 
 
 async def start(settings: Settings, loader: Loader) -> Runtime:
@@ -57,6 +72,8 @@ async def start(settings: Settings, loader: Loader) -> Runtime:
         KeyFileError: If the file of API keys cannot be used.
     """
     keys = KeyRing.read(settings.api_keys_file)
+    if settings.log_format is LogFormat.JSON:
+        use_json(logging.getLogger(SERVICE_LOGGER))
     metrics = Metrics()
     cache = EncoderCache(pooled_bytes=settings.pooled_cache_bytes, states_bytes=settings.states_cache_bytes)
     models = _connect(settings, loader, metrics, cache)
@@ -74,7 +91,15 @@ async def start(settings: Settings, loader: Loader) -> Runtime:
         models=models,
         administration=Administration(models, origin=origin, state_file=settings.state_file),
         keys=keys,
+        tracing=_tracing() if settings.traces else None,
     )
+
+
+def _tracing() -> "Tracing":
+    # Imported here: the SDK and the exporter take a tenth of a second, and most services do without.
+    from service.telemetry.traces import Tracing, otlp_processor
+
+    return Tracing(otlp_processor())
 
 
 async def launch(settings: Settings) -> Runtime:

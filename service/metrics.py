@@ -18,10 +18,10 @@ from prometheus_client.registry import Collector
 
 from service.encoder_cache import EncoderCache
 from service.encoding import BatchSize
-from service.engine import StageTimes
 from service.models.encoders import EncoderHosts
 from service.models.registry import ModelRegistry
 from service.shared_encoder import Lookup
+from service.telemetry.finished import FinishedRequest
 
 PREFIX = "encodeonce_"
 
@@ -57,16 +57,15 @@ class Metrics:
             "lookups", "Sequences by outcome: hit, miss (a new encoder row), coalesced.", "task", "outcome"
         )
 
-    def saw_request(self, *, route: str, method: str, status: int, seconds: float) -> None:
+    def saw_request(self, request: FinishedRequest) -> None:
         """A request was answered."""
-        self._requests.labels(route, method, status).inc()
-        self._request_seconds.labels(route).observe(seconds)
-
-    def saw_tasks(self, tasks: Iterable[str], *, status: int, times: StageTimes) -> None:
-        """A request of the engine was answered."""
-        for task in tasks:
-            self._task_requests.labels(task, status).inc()
-        for stage, seconds in asdict(times).items():
+        self._requests.labels(request.route, request.method, request.status).inc()
+        self._request_seconds.labels(request.route).observe(request.seconds)
+        if not request.tasks:
+            return
+        for task in request.tasks:
+            self._task_requests.labels(task, request.status).inc()
+        for stage, seconds in asdict(request.times).items():
             self._stage_seconds.labels(stage).observe(seconds)
 
     def saw_batch(self, size: BatchSize) -> None:

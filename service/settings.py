@@ -25,6 +25,15 @@ class Provider(StrEnum):
     CUDA = "cuda"
 
 
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    """BentoML's."""
+    JSON = "json"
+    """An object a line."""
+
+
 class Settings(BaseSettings):
     """One frozen object; nothing else of the service reads the environment."""
 
@@ -102,6 +111,16 @@ class Settings(BaseSettings):
     )
     max_timeout_s: PositiveFloat = Field(
         120.0, description="Upper bound of the x-request-timeout-ms header, in seconds."
+    )
+
+    log_format: LogFormat = Field(LogFormat.TEXT, description="text, or json: an object a line.")
+    access_log: bool = Field(
+        False, description="Whether each request gets a log line: route, status, stages. Never its texts."
+    )
+    traces: bool = Field(
+        False,
+        description="Whether each request and stage becomes a span, sent by OTLP over HTTP to "
+        "`OTEL_EXPORTER_OTLP_ENDPOINT`.",
     )
 
     @property

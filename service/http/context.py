@@ -20,12 +20,15 @@ from service.errors import ServiceError
 from service.http.problems import problem_response
 from service.keys.ring import ApiKey
 from service.lifecycle import Lifecycle
+from service.telemetry.finished import FinishedRequest
 
 logger = logging.getLogger("bentoml.encodeonce")
 
 REQUEST_ID = "x-request-id"
 SENSIBLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """Ids that are echoed. Anything else could smuggle text into a log line."""
+
+TRACEPARENT = "traceparent"
 
 SCOPE_KEY = "encodeonce"
 UNMATCHED = "unmatched"
@@ -66,8 +69,12 @@ class ContextLayer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started_s = time.perf_counter()
-        context = scope[SCOPE_KEY] = RequestContext(request_id=_request_id(Headers(scope=scope)))
+        started_s, started_ns = time.perf_counter(), time.time_ns()
+        given = Headers(scope=scope)
+        context = scope[SCOPE_KEY] = RequestContext(request_id=_request_id(given))
+        runtime = self._lifecycle.loaded_runtime
+        tracing = runtime.tracing if runtime is not None else None
+        span = tracing.begin(given, started_ns=started_ns) if tracing is not None else None
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -75,6 +82,8 @@ class ContextLayer:
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = context.request_id
                 headers["server-timing"] = server_timing(context.times, time.perf_counter() - started_s)
+                if span is not None:
+                    headers[TRACEPARENT] = span.traceparent
             await send(message)
 
         try:
@@ -87,17 +96,26 @@ class ContextLayer:
             response = problem_response(error, path=scope["path"], request_id=context.request_id)
             await response(scope, receive, send_with_headers)
         finally:
-            self._count(scope, context, time.perf_counter() - started_s)
+            if runtime is not None:
+                seconds = time.perf_counter() - started_s
+                request = _finished(scope, context, started_ns=started_ns, seconds=seconds)
+                runtime.saw_request(request)
+                if span is not None:
+                    span.finish(request)
 
-    def _count(self, scope: Scope, context: RequestContext, seconds: float) -> None:
-        runtime = self._lifecycle.loaded_runtime
-        if runtime is None:
-            return
-        status = context.status or ServiceError.status
-        route = getattr(scope.get("route"), "path", UNMATCHED)
-        runtime.metrics.saw_request(route=route, method=scope["method"], status=status, seconds=seconds)
-        if context.tasks:
-            runtime.metrics.saw_tasks(context.tasks, status=status, times=context.times)
+
+def _finished(scope: Scope, context: RequestContext, *, started_ns: int, seconds: float) -> FinishedRequest:
+    return FinishedRequest(
+        request_id=context.request_id,
+        method=scope["method"],
+        route=getattr(scope.get("route"), "path", UNMATCHED),
+        status=context.status or ServiceError.status,
+        started_ns=started_ns,
+        seconds=seconds,
+        times=context.times,
+        tasks=context.tasks,
+        model=context.model,
+    )
 
 
 def server_timing(times: StageTimes, total_s: float) -> str:
