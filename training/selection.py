@@ -17,24 +17,29 @@ def joint_score(metrics: Mapping[str, Mapping[str, float]], entries: Sequence[st
 
 
 class EarlyStopping:
-    """Remembers the best score and counts evaluations without a better one.
+    """Remembers the best score, says which checkpoint to keep, and counts evaluations without a better one.
+
+    A score within ``tolerance`` of the best is no worse than it, as far as so few rows can tell; then the
+    later checkpoint is kept, which has learnt longer and at a lower rate.
 
     Args:
         patience: Evaluations without a better score before stopping; None never stops.
+        tolerance: Difference of the joint score below which two checkpoints count as equally good.
     """
 
-    def __init__(self, patience: int | None) -> None:
+    def __init__(self, patience: int | None, tolerance: float = 0.0) -> None:
         self._patience = patience
+        self._tolerance = tolerance
         self.best = -math.inf
         self._since_best = 0
 
     def update(self, score: float) -> bool:
-        """Note a score. Returns whether it is the best so far."""
+        """Note a score. Returns whether its checkpoint is the one to keep so far."""
         if score > self.best:
             self.best, self._since_best = score, 0
             return True
         self._since_best += 1
-        return False
+        return self._tolerance > 0 and score >= self.best - self._tolerance
 
     @property
     def should_stop(self) -> bool:

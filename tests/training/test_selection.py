@@ -28,6 +28,22 @@ def test_early_stopping_follows_a_trace_of_scores() -> None:
     assert stopping.best == 0.4
 
 
+def test_a_later_checkpoint_within_the_tolerance_is_kept_and_the_best_score_stays() -> None:
+    stopping = EarlyStopping(patience=None, tolerance=0.05)
+    kept = [stopping.update(score) for score in (0.1, 0.5, 0.46, 0.44, 0.46, 0.6, math.nan)]
+    assert kept == [True, True, True, False, True, True, False]
+    assert stopping.best == 0.6
+
+
+def test_a_tolerance_does_not_wear_out_patience_later() -> None:
+    stopping = EarlyStopping(patience=2, tolerance=0.05)
+    stops = []
+    for score in (0.5, 0.49, 0.48):
+        stopping.update(score)
+        stops.append(stopping.should_stop)
+    assert stops == [False, False, True]
+
+
 def test_without_patience_training_never_stops_early() -> None:
     stopping = EarlyStopping(patience=None)
     assert not any(stopping.update(-score) and stopping.should_stop for score in range(100))

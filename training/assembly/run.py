@@ -148,7 +148,7 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         optimizer=accelerator.prepare_optimizer(optimizer),
         schedule=schedule,
         accelerator=accelerator,
-        stopping=EarlyStopping(config.selection.patience),
+        stopping=EarlyStopping(config.selection.patience, config.selection.tolerance),
         settings=settings,
         averaged=AveragedModel(model, average) if average is not None else None,
         thawing=_build_thawing(config, model),

@@ -99,6 +99,8 @@ class SelectionConfig(Section):
     max_rows: int = Field(default=1000, gt=0)
     score: tuple[str, ...] | None = None
     """``task.metric`` entries whose mean is the joint score; every task's primary metric by default."""
+    tolerance: float = Field(default=0.0, ge=0)
+    """Checkpoints whose scores differ by no more are equally good, and the later one is chosen."""
     patience: int | None = Field(default=None, gt=0)
     """Evaluations without a better score before training stops."""
 
