@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from training.batches import Batch
 from training.encoding import LAST_HIDDEN_STATE, Encoder
 from training.encoding_store import EncodingStore
+from training.schedules.depth import freeze_lowest
 from training.sharing import SharedPath, SharingLayer, users_of
 
 
@@ -31,6 +32,8 @@ class MultitaskModel(nn.Module):
         encoder: Shared by all tasks.
         heads: By task name.
         train_encoder: False keeps the encoder's weights, and its dropout off.
+        frozen_layers: Lowest layers of a trained encoder that keep their weights, with the embeddings below
+            them; 0 trains all.
         sharing: Between the encoder and the heads of the tasks that it names, if given.
 
     Attributes:
@@ -43,6 +46,7 @@ class MultitaskModel(nn.Module):
         heads: Mapping[str, HeadSpec],
         *,
         train_encoder: bool,
+        frozen_layers: int = 0,
         sharing: SharingLayer | None = None,
     ) -> None:
         super().__init__()
@@ -54,6 +58,8 @@ class MultitaskModel(nn.Module):
         self.store: EncodingStore | None = None
         self.train_encoder = train_encoder
         self.encoder.requires_grad_(train_encoder)
+        if train_encoder and frozen_layers:
+            freeze_lowest(self.encoder, frozen_layers)
 
     def train(self, mode: bool = True) -> "MultitaskModel":
         """Switch dropout on or off; a frozen encoder always stays in evaluation mode."""

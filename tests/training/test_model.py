@@ -44,9 +44,19 @@ def test_a_tasks_loss_moves_the_encoder_and_its_own_head_alone(small_config: Sma
     assert all(parameter.grad is None for parameter in others)
 
 
+def test_frozen_layers_get_no_gradient_and_those_above_do(small_config: SmallConfig) -> None:
+    raw = small_config()
+    raw["encoder"]["frozen_layers"] = 1
+    model = model_of(raw)
+    model("sentiment", batch_of(ONE, TWO)).sum().backward()
+    moved = {name for name, parameter in model.encoder.named_parameters() if parameter.grad is not None}
+    assert moved
+    assert all(".layer.1." in name for name in moved)
+
+
 def test_a_frozen_encoder_gets_no_gradient_and_no_dropout(small_config: SmallConfig) -> None:
     raw = small_config()
-    raw["encoder"]["train"] = "frozen"
+    raw["encoder"] |= {"train": "frozen", "frozen_layers": 1}
     model = model_of(raw).train()
     assert model.heads.training
     assert not any(module.training for module in model.encoder.modules())

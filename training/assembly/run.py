@@ -36,6 +36,7 @@ from training.config.file import dump_config
 from training.config.optimization import FixedSamplingConfig
 from training.config.schema import Config, TrainingConfig
 from training.conflict_probe import ConflictProbe
+from training.encoding import Encoder
 from training.errors import CheckpointError, ConfigError
 from training.gradients import GradientStep
 from training.growth import replay_probabilities
@@ -43,6 +44,7 @@ from training.model import MultitaskModel
 from training.optimization import build_optimizer, build_schedule
 from training.processes import this_process
 from training.schedules.averaged_model import AveragedModel
+from training.schedules.depth import count_layers
 from training.schedules.thawing import Thawing
 from training.selection import EarlyStopping
 from training.tokenization import build_tokenizer
@@ -164,10 +166,22 @@ def _build_checked_model(config: Config, origin: Origin) -> MultitaskModel:
     model = build_model(config, encoder)
     poolings = [config.encoder.pooling, *(each for each in model.poolings.values() if each is not None)]
     faults = encoder.faults(max_length=config.encoder.max_length, poolings=poolings)
+    if model.train_encoder:
+        faults += _depth_faults(encoder, config.encoder.frozen_layers)
     if faults:
         raise ConfigError(config.name, faults)
     origin.give_heads(model)
     return model
+
+
+def _depth_faults(encoder: Encoder, frozen_layers: int) -> list[str]:
+    layers = count_layers(name for name, _ in encoder.named_parameters())
+    if frozen_layers == 0 or frozen_layers < layers:
+        return []
+    return [
+        f"encoder.frozen_layers: {frozen_layers}, but the encoder has {layers} layers with weights of their own; "
+        "leave one to train, or set encoder.train: frozen"
+    ]
 
 
 def _with_replay(config: Config, sizes: Mapping[str, int]) -> TrainingConfig:

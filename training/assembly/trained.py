@@ -62,7 +62,13 @@ def build_model(config: Config, encoder: Encoder) -> MultitaskModel:
     """
     sharing = build_sharing(config, hidden_size=encoder.hidden_size)
     heads = build_heads(config, build_tasks(config), encoder, sharing)
-    return MultitaskModel(encoder, heads, train_encoder=config.encoder.train == "full", sharing=sharing)
+    return MultitaskModel(
+        encoder,
+        heads,
+        train_encoder=config.encoder.train == "full",
+        frozen_layers=config.encoder.frozen_layers,
+        sharing=sharing,
+    )
 
 
 def load_model(path: Path) -> TrainedModel:

@@ -18,11 +18,14 @@ def optimization_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     tasks = raw.get("tasks")
     names = [str(name) for name in tasks] if isinstance(tasks, dict) else []
     encoder = raw.get("encoder")
-    frozen = isinstance(encoder, dict) and encoder.get("train") == "frozen"
+    given = encoder if isinstance(encoder, dict) else {}
+    frozen = given.get("train") == "frozen"
     yield from _sampling_faults(training.get("sampling"), names)
     yield from _every_task_faults(training)
     yield from _aggregation_faults(training)
     yield from _frozen_faults(training, raw.get("sharing"), names) if frozen else ()
+    if given.get("frozen_layers") and training.get("unfreeze_every"):
+        yield "unfreeze_every: thaws every layer in turn: set encoder.frozen_layers: 0, or leave it out"
     if method(training.get("balancing")) == "famo" and training.get("gradient_accumulation", 1) != 1:
         yield "balancing: famo measures a batch before and after each step: set gradient_accumulation: 1"
 

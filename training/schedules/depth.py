@@ -1,7 +1,9 @@
-"""The encoder by depth: rates that decay towards the embeddings, and layers thawed from the top."""
+"""The encoder by depth: rates that decay towards the embeddings, layers frozen, or thawed from the top."""
 
 import re
 from collections.abc import Iterable
+
+from torch import nn
 
 LAYER = re.compile(r"(?:^|\.)(?:layers?|albert_layer_groups|blocks?|h)\.(\d+)\.")
 """How the families of transformers name their layers: ``encoder.layer.3.…``, ``layers.3.…``."""
@@ -22,6 +24,18 @@ def depth_of(name: str, num_layers: int) -> int:
     if layer:
         return int(layer[1]) + 1
     return 0 if EMBEDDINGS.search(name) else num_layers
+
+
+def freeze_lowest(encoder: nn.Module, layers: int) -> None:
+    """Let the embeddings and the lowest layers keep their weights: no gradient is computed for them.
+
+    Args:
+        encoder: Of transformers.
+        layers: At least one, and fewer than it has.
+    """
+    num_layers = count_layers(name for name, _ in encoder.named_parameters())
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad_(depth_of(name, num_layers) > layers)
 
 
 def layerwise_factor(depth: int, num_layers: int, *, decay: float) -> float:

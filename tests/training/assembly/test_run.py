@@ -142,6 +142,13 @@ def test_more_positions_than_the_encoder_has_are_refused(small_config: SmallConf
         start_run(raw, tmp_path / "run")
 
 
+def test_freezing_every_layer_one_by_one_is_refused(small_config: SmallConfig, tmp_path: Path) -> None:
+    raw = small_config()
+    raw["encoder"]["frozen_layers"] = 2
+    with pytest.raises(ConfigError, match=r"encoder\.frozen_layers: 2, but the encoder has 2 layers"):
+        start_run(raw, tmp_path / "run")
+
+
 def test_a_task_with_a_single_row_is_refused_by_name(small_config: SmallConfig, tmp_path: Path) -> None:
     raw = small_config(tasks=("stars",))
     write_rows(tmp_path / "train.jsonl", [{"text": "lamp", "value": 1.0}])

@@ -83,7 +83,7 @@ selection: {{score: [moood.accuracy, mood.acuracy]}}
         load_config(file)
     message, faults = str(caught.value), caught.value.faults
     expected = [
-        "encoder.max_lenght: unknown key; did you mean 'max_length'? known: model, max_length, pooling, train, dropout, attention_dropout, store_bytes",
+        "encoder.max_lenght: unknown key; did you mean 'max_length'? known: model, max_length, pooling, train, frozen_layers, dropout, attention_dropout, store_bytes",
         "encoder.pooling: Input should be 'cls', 'mean', 'max' or 'pooler', found 'median'",
         "tasks.mood.labels: each label once, found ['bad', 'good', 'bad']",
         "tasks.mood.data.dev: the environment variable NOWHERE is not set (${NOWHERE:-default} gives a default)",

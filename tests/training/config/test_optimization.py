@@ -100,6 +100,13 @@ def test_what_works_on_shared_parameters_needs_some_that_train(
         parse_config(raw)
 
 
+def test_layers_are_frozen_or_thawed_but_not_both(small_config: SmallConfig) -> None:
+    raw = small_config(unfreeze_every=3)
+    raw["encoder"]["frozen_layers"] = 1
+    with pytest.raises(ConfigError, match=r"training\.unfreeze_every: thaws every layer in turn"):
+        parse_config(raw)
+
+
 @pytest.mark.parametrize(
     "training",
     [

@@ -12,7 +12,13 @@ from transformers import (
     RobertaConfig,
 )
 
-from training.schedules.depth import count_layers, depth_of, layerwise_factor, lowest_trained_depth
+from training.schedules.depth import (
+    count_layers,
+    depth_of,
+    freeze_lowest,
+    layerwise_factor,
+    lowest_trained_depth,
+)
 
 SMALL = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 50}
 FAMILIES: list[tuple[PretrainedConfig, int]] = [
@@ -38,6 +44,16 @@ def test_every_family_has_its_embeddings_at_the_bottom_and_its_layers_in_order(
     assert set(depths.values()) == set(range(layers + 1))
     assert all(depth == 0 for name, depth in depths.items() if "word_embeddings" in name or "tok_emb" in name)
     assert all(depth > 0 for name, depth in depths.items() if "attention" in name or ".attn." in name)
+
+
+@pytest.mark.parametrize(("config", "layers"), FAMILIES, ids=lambda value: getattr(value, "model_type", ""))
+def test_the_lowest_layers_and_the_embeddings_freeze(config: PretrainedConfig, layers: int) -> None:
+    encoder = AutoModel.from_config(config)
+    freeze_lowest(encoder, 1)
+    trained = {
+        depth_of(name, layers) for name, parameter in encoder.named_parameters() if parameter.requires_grad
+    }
+    assert trained == set(range(2, layers + 1))
 
 
 def test_rates_decay_from_the_last_layer_to_the_embeddings() -> None:
