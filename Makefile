@@ -35,8 +35,9 @@ bundles/support_desk: | $(STAMP)
 serve: $(BUNDLE) | $(STAMP) ## serve BUNDLE on PORT (the quickstart's, on 3000)
 	ENCODEONCE_BUNDLE=$(BUNDLE) $(VENV)/bin/bentoml serve . --port $(PORT)
 
+# By file: what a file's tests share is made once, and real processes of one file never run beside each other.
 test: | $(STAMP) ## run the whole test suite
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 check: | $(STAMP) ## lint, types and import directions
 	$(VENV)/bin/ruff format --check .

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.once import WORKER, made_once
+
 if TYPE_CHECKING:
     from tests.support.families import ExportedFamily
+
+WHOLE_LINE = ("deberta-v2", "roberta")
+"""Of the families that are exported, those that go from training to a bundle."""
 
 # Tiny tensors: threads that wait for each other cost more than they compute.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,29 +35,38 @@ def _seeded() -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of all workers of the session together."""
+    base = tmp_path_factory.getbasetemp()
+    return base if WORKER is None else base.parent
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(session_folder: Path) -> Path:
     """A transformers folder with a tiny random BERT."""
     from tests.support.tiny import write_tiny_encoder
 
-    return write_tiny_encoder(tmp_path_factory.mktemp("weights") / "encoder")
+    return made_once(session_folder / "weights", lambda at: write_tiny_encoder(at / "encoder")) / "encoder"
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+def tiny_run(session_folder: Path, tiny_encoder: Path) -> Path:
     """A finished training run of the tiny encoder."""
     from tests.support.tiny import train_tiny_run
 
-    return train_tiny_run(tmp_path_factory.mktemp("tiny"), encoder=tiny_encoder)
+    return made_once(session_folder / "tiny", lambda at: train_tiny_run(at, encoder=tiny_encoder)) / "run"
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
+def tiny_bundle(session_folder: Path, tiny_run: Path) -> Path:
     """An exported bundle of the tiny run. Copy it before changing it."""
-    from export.bundle import export_bundle
 
-    bundle = tmp_path_factory.mktemp("bundles") / "tiny"
-    export_bundle(tiny_run, bundle, version="1")
-    return bundle
+    def make(folder: Path) -> None:
+        from export.bundle import export_bundle  # onnx takes seconds to import
+
+        export_bundle(tiny_run, folder / "tiny", version="1")
+
+    return made_once(session_folder / "bundles", make) / "tiny"
 
 
 @pytest.fixture(scope="session")
@@ -71,37 +85,62 @@ def tiny_service(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) ->
 
 
 @pytest.fixture(scope="session")
-def grown_run(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path, tiny_encoder: Path) -> Path:
+def grown_run(session_folder: Path, tiny_bundle: Path, tiny_encoder: Path) -> Path:
     """Two tasks more, their heads trained on the tiny bundle's encoder."""
     from tests.support.growing import grow
 
-    return grow(tmp_path_factory.mktemp("grown"), tiny_bundle, tiny_encoder)
+    return made_once(session_folder / "grown", lambda at: grow(at, tiny_bundle, tiny_encoder)) / "run"
 
 
 @pytest.fixture(scope="session")
-def grown_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path, grown_run: Path) -> Path:
+def grown_bundle(session_folder: Path, tiny_bundle: Path, grown_run: Path) -> Path:
     """The tiny bundle with the heads of ``grown_run``. Copy it before changing it."""
     from export.joining import join_bundle
 
-    bundle = tmp_path_factory.mktemp("bundles") / "grown"
-    join_bundle(grown_run, tiny_bundle, bundle, version="2")
-    return bundle
+    def make(folder: Path) -> None:
+        join_bundle(grown_run, tiny_bundle, folder / "grown", version="2")
+
+    return made_once(session_folder / "grown_bundles", make) / "grown"
 
 
 @pytest.fixture(scope="session")
-def exported_family(tmp_path_factory: pytest.TempPathFactory) -> "Callable[[str], ExportedFamily]":
+def kinds_run(session_folder: Path, tiny_encoder: Path) -> Path:
+    """A finished run with a task of every kind, and every head and pooling."""
+    from tests.support.tiny_kinds import train_kinds_run
+
+    return made_once(session_folder / "kinds", lambda at: train_kinds_run(at, encoder=tiny_encoder)) / "run"
+
+
+@pytest.fixture(scope="session")
+def kinds_bundle(session_folder: Path, kinds_run: Path) -> Path:
+    """An exported bundle of that run. Copy it before changing it."""
+
+    def make(folder: Path) -> None:
+        from export.bundle import export_bundle
+
+        export_bundle(kinds_run, folder / "kinds", version="1")
+
+    return made_once(session_folder / "kinds_bundles", make) / "kinds"
+
+
+@pytest.fixture(scope="session")
+def exported_family(session_folder: Path) -> "Callable[[str], ExportedFamily]":
     """By ``model_type``. Those that differ most from BERT go the whole line, from training to a bundle.
 
     The exporter takes seconds, so each is made once a session.
     """
-    from tests.support.families import build_family, export_family, write_family
+    from tests.support.families import build_family, export_family, load_family, write_family
+
+    def make(folder: Path, model_type: str) -> None:
+        if model_type in WHOLE_LINE:
+            weights = write_family(folder / "weights", model_type)
+            build_family(folder, weights, has_pooler=model_type != "deberta-v2")
+        else:
+            export_family(folder, model_type)
 
     @cache
     def build(model_type: str) -> "ExportedFamily":
-        folder = tmp_path_factory.mktemp(model_type)
-        if model_type not in ("albert", "deberta-v2", "roberta"):
-            return export_family(folder, model_type)
-        weights = write_family(folder / "weights", model_type)
-        return build_family(folder, weights, has_pooler=model_type != "deberta-v2")
+        folder = made_once(session_folder / model_type, lambda at: make(at, model_type))
+        return load_family(folder, model_type)
 
     return build

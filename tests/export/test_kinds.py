@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from export.bundle import export_bundle
 from export.golden import sample_dev
 from export.inference import run_over_states
 from export.manifest import (
@@ -27,10 +25,8 @@ from export.packing import PackedRows, pack_rows
 from export.sessions import Graph
 from export.verify import verify_bundle
 from tests.export.conftest import perturb, rehash
-from tests.support.tiny import write_config
-from tests.support.tiny_kinds import LABELS, PARTS, STRIDE, TAGS, kinds_config
+from tests.support.tiny_kinds import LABELS, PARTS, STRIDE, TAGS
 from training.assembly.trained import TrainedModel, load_model
-from training.commands.fit import fit
 from training.data import encode_examples
 from training.evaluation import predict_logits
 
@@ -39,24 +35,14 @@ POOLED = ("issues", "stars", "close", "relevance", "answering", "next")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
-    folder = tmp_path_factory.mktemp("kinds")
-    config = write_config(folder / "kinds.yaml", kinds_config(folder, tiny_encoder))
-    fit(config, folder / "run", resume=False, console=Console(quiet=True))
-    return folder / "run"
+def trained(kinds_run: Path) -> TrainedModel:
+    return load_model(kinds_run)
 
 
 @pytest.fixture(scope="module")
-def trained(run: Path) -> TrainedModel:
-    return load_model(run)
-
-
-@pytest.fixture(scope="module")
-def tiny_bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_bundle(kinds_bundle: Path) -> Path:
     """In place of the session's, so that ``bundle`` and ``manifest`` are this one's."""
-    bundle = tmp_path_factory.mktemp("bundles") / "kinds"
-    export_bundle(run, bundle, version="1")
-    return bundle
+    return kinds_bundle
 
 
 @pytest.fixture(scope="module")

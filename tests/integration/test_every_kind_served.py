@@ -7,18 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from export.bundle import export_bundle
 from service.assembly import Runtime, launch
 from service.engine import StageTimes
 from service.planning import plan
 from service.schemas import parse_input
 from service.settings import Provider, Settings
-from tests.support.tiny import write_config
-from tests.support.tiny_kinds import kinds_config
 from training.assembly.trained import TrainedModel, load_model
-from training.commands.fit import fit
 from training.data import encode_examples, load_examples
 from training.evaluation import predict_logits
 from training.examples import Examples
@@ -33,16 +28,8 @@ TASKS = (
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
-    folder = tmp_path_factory.mktemp("kinds")
-    config = write_config(folder / "kinds.yaml", kinds_config(folder, tiny_encoder))
-    fit(config, folder / "run", resume=False, console=Console(quiet=True))
-    return folder / "run"
-
-
-@pytest.fixture(scope="module")
-def trained(run: Path) -> TrainedModel:
-    return load_model(run)
+def trained(kinds_run: Path) -> TrainedModel:
+    return load_model(kinds_run)
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +40,11 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture(scope="module")
-def runtime(run: Path, loop: asyncio.AbstractEventLoop) -> Iterator[Runtime]:
+def runtime(kinds_bundle: Path, loop: asyncio.AbstractEventLoop) -> Iterator[Runtime]:
     """The service, started: its golden examples have passed."""
-    bundle = run.parent / "bundle"
-    export_bundle(run, bundle, version="1")
-    settings = Settings(bundle=bundle, provider=Provider.CPU, threads=1, max_batch_tokens=128, row_len=48)
+    settings = Settings(
+        bundle=kinds_bundle, provider=Provider.CPU, threads=1, max_batch_tokens=128, row_len=48
+    )
     runtime = loop.run_until_complete(launch(settings))
     yield runtime
     loop.run_until_complete(runtime.close())

@@ -31,7 +31,7 @@ from transformers import (
 
 from export.bundle import export_bundle
 from export.encoder import encoder_inputs, export_encoder
-from export.manifest import EncoderEntry, EncoderGraph, Pooling, Precision
+from export.manifest import EncoderEntry, EncoderGraph, Pooling, Precision, read_manifest
 from export.masks import layout_of
 from export.pooling import exported_poolings
 from tests.support.tiny import MAX_LENGTH, SENTENCES, tiny_config, write_config
@@ -40,6 +40,7 @@ from training.commands.fit import fit
 from training.encoder import SharedEncoder
 
 VOCAB_SIZE, HIDDEN_SIZE, MAX_POSITIONS = 300, 16, 48
+GRAPH = "encoder.onnx"
 
 _SHAPE = {
     "vocab_size": VOCAB_SIZE,
@@ -126,31 +127,13 @@ class ExportedFamily:
     bundle: Path | None = None
 
 
-def export_family(folder: Path, model_type: str) -> ExportedFamily:
+def export_family(folder: Path, model_type: str) -> None:
     """Export an untrained encoder alone."""
-    encoder, poolings = tiny_family(model_type), exported_poolings(Pooling)
-    if not encoder.has_pooler:
-        poolings = tuple(pooling for pooling in poolings if pooling is not Pooling.POOLER)
-    export_encoder(encoder, folder / "encoder.onnx", poolings, MAX_LENGTH)
-    entry = EncoderEntry(
-        model="tiny",
-        model_type=model_type,
-        fingerprint="f" * 64,
-        hidden_size=encoder.hidden_size,
-        num_layers=encoder.num_layers,
-        max_length=MAX_LENGTH,
-        position_offset=encoder.position_offset,
-        pad_token_id=encoder.pad_token_id,
-        inputs=encoder_inputs(encoder),
-        layout=layout_of(encoder.family),
-        poolings=poolings,
-        default_pooling=Pooling.MEAN,
-        graphs={Precision.FP32: EncoderGraph(file="encoder.onnx", tolerance=1e-4)},
-    )
-    return ExportedFamily(encoder=encoder, entry=entry, graph=folder / "encoder.onnx")
+    encoder = tiny_family(model_type)
+    export_encoder(encoder, folder / GRAPH, _every_pooling(encoder), MAX_LENGTH)
 
 
-def build_family(folder: Path, weights: Path, *, has_pooler: bool, **encoder: Any) -> ExportedFamily:
+def build_family(folder: Path, weights: Path, *, has_pooler: bool, **encoder: Any) -> None:
     """Train two steps, export and verify, with a task for every pooling and one on pairs.
 
     Args:
@@ -172,12 +155,34 @@ def build_family(folder: Path, weights: Path, *, has_pooler: bool, **encoder: An
     raw["training"] = {"steps": 2, "batch_size": 4}
     config = write_config(folder / "config.yaml", raw)
     fit(config, folder / "run", resume=False, console=Console(quiet=True))
+    export_bundle(folder / "run", folder / "bundle", version="1")
+
+
+def load_family(folder: Path, model_type: str) -> ExportedFamily:
+    """What one of the two above has made in a folder."""
     bundle = folder / "bundle"
-    entry = export_bundle(folder / "run", bundle, version="1").encoder
-    graph = bundle / entry.graphs[Precision.FP32].file
-    return ExportedFamily(
-        encoder=load_model(folder / "run").model.encoder, entry=entry, graph=graph, bundle=bundle
+    if bundle.is_dir():
+        entry = read_manifest(bundle).encoder
+        encoder = load_model(folder / "run").model.encoder
+        graph = bundle / entry.graphs[Precision.FP32].file
+        return ExportedFamily(encoder=encoder, entry=entry, graph=graph, bundle=bundle)
+    encoder = tiny_family(model_type)
+    entry = EncoderEntry(
+        model="tiny",
+        model_type=model_type,
+        fingerprint="f" * 64,
+        hidden_size=encoder.hidden_size,
+        num_layers=encoder.num_layers,
+        max_length=MAX_LENGTH,
+        position_offset=encoder.position_offset,
+        pad_token_id=encoder.pad_token_id,
+        inputs=encoder_inputs(encoder),
+        layout=layout_of(encoder.family),
+        poolings=_every_pooling(encoder),
+        default_pooling=Pooling.MEAN,
+        graphs={Precision.FP32: EncoderGraph(file=GRAPH, tolerance=1e-4)},
     )
+    return ExportedFamily(encoder=encoder, entry=entry, graph=folder / GRAPH)
 
 
 def write_family(folder: Path, model_type: str) -> Path:
@@ -246,6 +251,11 @@ TOKENIZERS = {
     "xlm-roberta": multilingual_unigram,
 }
 """By ``model_type``."""
+
+
+def _every_pooling(encoder: SharedEncoder) -> tuple[Pooling, ...]:
+    poolings = exported_poolings(Pooling)
+    return poolings if encoder.has_pooler else tuple(each for each in poolings if each is not Pooling.POOLER)
 
 
 def _unigram(special: list[str], *, unknown: str) -> Tokenizer:

@@ -11,19 +11,27 @@ from pathlib import Path
 import httpx
 import psutil  # type: ignore[import-untyped]
 
+from tests.support.once import WORKER
+
 ROOT = Path(__file__).parents[2]
 BENTOML = str(Path(sys.executable).with_name("bentoml"))
+
+MAX_WORKERS = 4
+"""Of pytest-xdist, as the Makefile has it."""
+WORKER_NUMBER = int((WORKER or "gw0").removeprefix("gw"))
 
 START_LIMIT_S = 120.0
 """Far beyond what it takes: the machine may be busy."""
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback that nobody listens on just now, and no other worker of the session takes."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port % MAX_WORKERS == WORKER_NUMBER % MAX_WORKERS:
+            return port
 
 
 def start_service(

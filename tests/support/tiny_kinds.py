@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
-from tests.support.tiny import WORDS, random_text, write_rows
+from tests.support.tiny import WORDS, random_text, write_config, write_rows
+from training.commands.fit import fit
 
 LABELS = ["late", "broken", "refund"]
 TAGS = ["O", "B-THING", "I-THING"]
@@ -133,3 +135,10 @@ def kinds_config(folder: Path, encoder: Path, *, rows: int = 24) -> dict[str, An
         "training": {"steps": 2, "batch_size": 4, "batches": "metabatch", "evaluate_every": 2},
         "selection": {"fraction": 0.2},
     }
+
+
+def train_kinds_run(folder: Path, *, encoder: Path) -> Path:
+    """Train a run with every kind into ``folder/run``."""
+    file = write_config(folder / "kinds.yaml", kinds_config(folder, encoder))
+    fit(file, folder / "run", resume=False, console=Console(quiet=True))
+    return folder / "run"

@@ -179,8 +179,8 @@ def _depth_faults(encoder: Encoder, frozen_layers: int) -> list[str]:
     if frozen_layers == 0 or frozen_layers < layers:
         return []
     return [
-        f"encoder.frozen_layers: {frozen_layers}, but the encoder has {layers} layers with weights of their own; "
-        "leave one to train, or set encoder.train: frozen"
+        f"encoder.frozen_layers: {frozen_layers}, but the encoder has {layers} layers with weights of their "
+        "own; leave one to train, or set encoder.train: frozen"
     ]
 
 
