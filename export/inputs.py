@@ -64,8 +64,8 @@ def _texts(task: TaskEntry, given: Mapping[str, Any]) -> list[Any]:
         case TaskKind.TAGGING:
             return [given["text"] if "text" in given else " ".join(given["tokens"])]
         case TaskKind.MULTIPLE_CHOICE:
-            premise = " ".join(given[name] for name in ("context", "question") if name in given)
-            return [(premise, choice) for choice in given["choices"]]
+            first = " ".join(given[name] for name in ("context", "question") if name in given)
+            others = given["choices"]
         case TaskKind.RANKING:
             first, others = given["query"], given["documents"]
         case TaskKind.PAIR_CLASSIFICATION | TaskKind.PAIR_REGRESSION:

@@ -70,7 +70,9 @@ class TaskKind(StrEnum):
     @property
     def takes_pair_mode(self) -> bool:
         """Whether two texts meet, as one sequence or apart: the task says which."""
-        return self in (TaskKind.PAIR_CLASSIFICATION, TaskKind.PAIR_REGRESSION, TaskKind.RANKING)
+        return self in (
+            TaskKind.PAIR_CLASSIFICATION, TaskKind.PAIR_REGRESSION, TaskKind.RANKING, TaskKind.MULTIPLE_CHOICE
+        )  # fmt: skip
 
     @property
     def has_labels(self) -> bool:
@@ -271,6 +273,7 @@ class TaskEntry(_Entry):
 
     kind: TaskKind
     pair: PairMode | None = None
+    """How two texts meet; of multiple choice, ``cross_encoder`` if None."""
     pooling: Pooling | None = None
     """What the head's ``pooled…`` inputs hold; None for a head over token states."""
     labels: tuple[str, ...] | None = None
@@ -291,8 +294,9 @@ class TaskEntry(_Entry):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        is_choice = self.kind is TaskKind.MULTIPLE_CHOICE
         belonging = {
-            "pair": self.kind.takes_pair_mode,
+            "pair": self.kind.takes_pair_mode and not (is_choice and self.pair is None),
             "labels": self.kind.has_labels,
             "thresholds": self.kind is TaskKind.MULTI_LABEL,
             "scheme": self.kind is TaskKind.TAGGING,

@@ -5,7 +5,7 @@ from typing import Any
 from export.manifest import PairMode, TagScheme, TaskEntry, TaskKind
 from service.kinds.base import Decoder, Kind, Reader
 from service.kinds.labels import LabelDecoder, MultiLabelDecoder
-from service.kinds.multiple_choice import ChoiceDecoder, PremiseWithChoices
+from service.kinds.multiple_choice import BiEncodedChoices, ChoiceDecoder, CrossEncodedChoices
 from service.kinds.question_answering import ContextReader, SpanDecoder
 from service.kinds.ranking import BiEncodedDocuments, CrossEncodedDocuments, RankingDecoder
 from service.kinds.tagging import EntityDecoder, TaggedText, WordLabelDecoder
@@ -31,7 +31,7 @@ def _reader(entry: TaskEntry) -> Reader[Any]:
             assert entry.spans is not None, "checked by the manifest"  # noqa: S101
             return ContextReader(stride=entry.spans.stride)
         case TaskKind.MULTIPLE_CHOICE:
-            return PremiseWithChoices()
+            return BiEncodedChoices() if bi_encodes else CrossEncodedChoices()
         case TaskKind.CLASSIFICATION | TaskKind.MULTI_LABEL | TaskKind.REGRESSION:
             return SingleText()
 

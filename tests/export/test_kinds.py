@@ -31,7 +31,7 @@ from training.data import encode_examples
 from training.evaluation import predict_logits
 
 OVER_STATES = ("mood", "same", "entities", "parts", "answer")
-POOLED = ("issues", "stars", "close", "relevance", "answering", "next")
+POOLED = ("issues", "stars", "close", "relevance", "answering", "next", "step")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,7 @@ def test_the_manifest_says_what_each_kind_needs_to_be_served(
     assert tasks["answer"].spans.no_answer_threshold is not None, "its dev has questions without an answer"
     assert tasks["answer"].head.num_outputs == 2
     assert tasks["next"].head.num_outputs == 1
+    assert (tasks["next"].pair, tasks["step"].pair) == (PairMode.CROSS_ENCODER, PairMode.BI_ENCODER)
     for name, fitted in trained.metrics["calibration"].items():
         assert tasks[name].temperature == fitted["temperature"]
 
@@ -109,6 +110,7 @@ def test_architectures_are_described_for_people(manifest: Manifest) -> None:
         "parts": "1 transformer layer + linear",
         "answer": "linear",
         "next": "AutoModelForMultipleChoice",
+        "step": "cosine + linear",
     }
 
 
@@ -139,6 +141,7 @@ def test_golden_inputs_are_as_the_http_api_takes_them(golden: dict[str, list[Gol
     assert fields["entities"] == fields["parts"] == {("tokens",)}
     assert fields["answer"] == {("question", "context")}
     assert fields["next"] == {("context", "question", "choices")}
+    assert fields["step"] == {("context", "choices")}
 
 
 def test_golden_rows_are_one_for_each_sequence_or_token(
@@ -157,7 +160,7 @@ def test_golden_rows_are_one_for_each_sequence_or_token(
             assert len(example.logits) == rows
     assert any(len(example.logits) > 24 for example in golden["answer"]), "a context of several windows"
     assert all(len(e.logits) == len(e.input["documents"]) for e in golden["relevance"] + golden["answering"])
-    assert all(len(e.logits) == len(e.input["choices"]) for e in golden["next"])
+    assert all(len(e.logits) == len(e.input["choices"]) for e in golden["next"] + golden["step"])
 
 
 @pytest.mark.parametrize("task", OVER_STATES)

@@ -130,6 +130,8 @@ def test_a_misfit_is_told_what_every_asked_task_takes() -> None:
         ("ranking", "bi_encoder", False),
         ("question_answering", None, True),
         ("multiple_choice", None, True),
+        ("multiple_choice", "cross_encoder", True),
+        ("multiple_choice", "bi_encoder", False),
     ],
 )
 def test_the_form_of_what_a_kind_reads_is_fixed(kind: str, pair: str | None, reads_pairs: bool) -> None:

@@ -127,6 +127,7 @@ def kinds_config(folder: Path, encoder: Path, *, rows: int = 24) -> dict[str, An
         "answer": on("questions", kind="question_answering", stride=STRIDE),
         "next": on("choices", kind="multiple_choice", context="context", question="question",
                    head=hf("MultipleChoice")),
+        "step": on("choices", kind="multiple_choice", context="context", pair="bi_encoder", combine="cosine"),
     }  # fmt: skip
     return {
         "name": "kinds",

@@ -20,7 +20,8 @@ OF_LISTS = ("multi_label", "tagging", "question_answering", "multiple_choice")
 
 def kind_faults(task: Mapping[str, Any]) -> Iterator[str]:
     """Mistakes between a task's fields, but for its head's."""
-    if task.get("combine") is not None and task.get("pair") == "cross_encoder":
+    pair = task.get("pair", "cross_encoder" if task.get("kind") == "multiple_choice" else None)
+    if task.get("combine") is not None and pair == "cross_encoder":
         yield "combine: only a bi_encoder combines two vectors; leave it out, or set pair: bi_encoder"
     bounds = task.get("range")
     numbers = (

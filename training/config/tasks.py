@@ -150,10 +150,12 @@ class QuestionAnsweringConfig(_Task):
     max_answer_tokens: int = Field(default=30, gt=0)
 
 
-class MultipleChoiceConfig(_Task):
+class MultipleChoiceConfig(_PairMode):
     """One of several choices; a context, a question or both."""
 
     kind: Literal["multiple_choice"]
+    pair: Literal["cross_encoder", "bi_encoder"] = "cross_encoder"
+    """How context and question meet a choice."""
     context: Column | None = None
     question: Column | None = None
     choices: Column = "choices"

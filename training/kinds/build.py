@@ -96,6 +96,7 @@ def build_kind(config: TaskConfig, *, max_length: int) -> Kind:
                 question_column=config.question,
                 choices_column=config.choices,
                 label_column=config.label,
+                is_bi_encoder=config.pair == "bi_encoder",
             )
 
 

@@ -22,13 +22,15 @@ from training.tokenization import encode_texts
 class MultipleChoice(Kind):
     """``multiple_choice``. A target is the number of the right choice, from 0.
 
-    Every choice is encoded behind the context and the question, those that there are, joined by a space.
+    Context and question, those that there are, are joined by a space. Every choice is encoded behind them, or
+    by itself.
 
     Attributes:
         context_column: None where there is no context.
         question_column: None where there is no question. One of both is needed.
         choices_column: Column of the list of choices.
         label_column: Column of the right one's number.
+        is_bi_encoder: Whether choices are encoded by themselves, and context and question once for them all.
     """
 
     labels = None
@@ -36,11 +38,17 @@ class MultipleChoice(Kind):
     question_column: str | None = None
     choices_column: str = "choices"
     label_column: str = "label"
+    is_bi_encoder: bool = False
 
     @property
     def name(self) -> str:
         """As in the YAML file."""
         return "multiple_choice"
+
+    @property
+    def bi_encoder(self) -> bool:
+        """Whether choices are encoded by themselves."""
+        return self.is_bi_encoder
 
     @property
     def num_outputs(self) -> int:
@@ -73,17 +81,18 @@ class MultipleChoice(Kind):
         return {**given, "choices": list(choices)}, int(number)
 
     def encode(self, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
-        """A sequence for each choice."""
-        pairs = [
-            (" ".join(text for field, text in example.input.items() if field != "choices"), choice)
-            for example in examples
-            for choice in example.input["choices"]
-        ]
-        sequences = iter(encode_texts(tokenizer, pairs))
+        """A sequence for each choice; before them, if encoded by themselves, one for context and question."""
+        texts: list[list[Any]] = []
+        for example in examples:
+            premise = " ".join(text for field, text in example.input.items() if field != "choices")
+            choices = example.input["choices"]
+            texts.append([premise, *choices] if self.is_bi_encoder else [(premise, each) for each in choices])
+        sequences = iter(encode_texts(tokenizer, [text for each in texts for text in each]))
         return EncodedExamples(
-            sequences=[tuple(next(sequences) for _ in example.input["choices"]) for example in examples],
+            sequences=[tuple(next(sequences) for _ in each) for each in texts],
             targets=[np.array([example.target], dtype=np.int64) for example in examples],
             references=[example.target for example in examples],
+            bi_encoded=self.is_bi_encoder,
         )
 
     def loss(self, logits: Tensor, batch: LabelledBatch) -> Tensor:

@@ -11,7 +11,7 @@ from service.errors import InvalidRequest, MalformedBody
 from service.http.predict import predict_native
 from service.schemas import PredictResponse, TaskList
 from tests.service.http.test_app import JSON, assert_problem, serving
-from tests.support.service_fakes import MAX_LENGTH, FakeEncoderSession, tasks_of_every_kind
+from tests.support.service_fakes import MAX_LENGTH, FakeEncoderSession, task, tasks_of_every_kind
 
 CONTEXT = " ".join(f"word{n}" for n in range(60))
 INPUTS: list[Any] = [
@@ -130,6 +130,20 @@ async def test_a_hundred_documents_with_another_query_cost_one_encoder_row() -> 
     assert [each["encoder_rows"] for each in usages] == [101, 1]
     assert usages[1]["cache_hits"] == 100
     assert encoder.rows_encoded == 102
+
+
+async def test_choices_that_were_seen_cost_one_encoder_row_for_another_context() -> None:
+    choices = [f"step number {n}" for n in range(20)]
+    tasks = {"step": task("multiple_choice", pair="bi_encoder"), "intent": task()}
+    async with serving(tasks=tasks) as (client, _):
+        usages = []
+        for context in ("late parcel", "broken lamp"):
+            body = {"inputs": [{"context": context, "choices": choices}, context]}
+            answer = (await client.post("/v1/predict", json=body)).json()
+            assert answer["predictions"][0]["step"]["choice"] in choices
+            usages.append(answer["usage"])
+    assert [each["encoder_rows"] for each in usages] == [21, 1], "the context is a text like any other"
+    assert [each["cache_hits"] for each in usages] == [0, 20]
 
 
 async def test_documents_share_rows_with_the_tasks_on_single_texts(client: httpx.AsyncClient) -> None:

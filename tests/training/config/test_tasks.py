@@ -39,7 +39,7 @@ def test_every_kind_is_declared_dumped_and_built(raw: dict[str, Any]) -> None:
 def test_the_joint_score_is_made_of_every_kinds_primary_metric(raw: dict[str, Any]) -> None:
     assert parse_config(raw).joint_score == (
         "mood.accuracy", "issues.f1_micro", "stars.pearson", "same.accuracy", "close.pearson", "relevance.map",
-        "answering.map", "entities.f1", "parts.accuracy", "answer.f1", "next.accuracy",
+        "answering.map", "entities.f1", "parts.accuracy", "answer.f1", "next.accuracy", "step.accuracy",
     )  # fmt: skip
 
 
@@ -88,6 +88,7 @@ def test_windows_share_a_quarter_of_their_length_or_32_tokens(max_length: int, s
         ("stars", {"loss": {"name": "huber", "delta": 0}}, "loss.delta: Input should be greater than 0, found 0"),
         ("relevance", {"max_candidates": 1}, "max_candidates: Input should be greater than or equal to 2, found 1"),
         ("relevance", {"pair": "cross_encoder"}, "combine: only a bi_encoder combines two vectors"),
+        ("next", {"combine": "cosine"}, "combine: only a bi_encoder combines two vectors"),
         ("relevance", {"text": "query"}, "text: unknown key"),
         ("entities", {"scheme": "bilou"}, "scheme: Input should be 'bio', 'iob1', 'iobes' or 'plain', found 'bilou'"),
         ("entities", {"labels": ["O", "B-a", "E-a"]}, "labels: E-a: no tags of scheme bio; known: O and B-…, I-…, or set scheme: plain"),

@@ -38,6 +38,17 @@ def test_one_of_both_is_enough(tiny_encoder: Path, column: str) -> None:
     assert list(sequences) == encode_texts(tokenizer, [("the lamp", "a"), ("the lamp", "b")])
 
 
+def test_choices_that_are_encoded_by_themselves_share_context_and_question(tiny_encoder: Path) -> None:
+    tokenizer = tokenizer_of(tiny_encoder)
+    kind = MultipleChoice(context_column="context", question_column="question", is_bi_encoder=True)
+    examples = kind.encode(examples_of(PAIRS), tokenizer)
+    assert list(examples.sequences[1]) == encode_texts(tokenizer, ["my shoe late", "a", "b"])
+    assert examples.rows_of(0).tolist() == [[0, 1], [0, 2], [0, 3]]
+    batch = collate(examples, [0, 1], pad_token_id=0)
+    assert batch.example_ids.tolist() == [0, 0, 0, 1, 1]
+    torch.testing.assert_close(kind.loss(torch.zeros(5, 1), batch), torch.tensor([3.0, 2.0]).log().mean())
+
+
 def test_choices_compete_within_their_example(tiny_encoder: Path) -> None:
     batch = collate(KIND.encode(examples_of(PAIRS), tokenizer_of(tiny_encoder)), [0, 1], pad_token_id=0)
     logits = torch.randn(5, 1)
