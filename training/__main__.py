@@ -5,6 +5,7 @@ python -m training fit CONFIG --output RUN      train, then evaluate on dev; --f
 python -m training pretrain CONFIG --output DIR  masked language modelling on the train texts, before fit
 python -m training evaluate RUN                 dev metrics again; --data TASK=FILE for other files
 python -m training compare RUN                  each task's own run beside the joint one
+python -m training compare STUDY --output DIR   variants with equal budgets and seeds; or a CONFIG
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from training.commands.compare import compare_run
+from training.commands.compare import compare
 from training.commands.evaluate import evaluate_on, evaluate_run
 from training.commands.fit import fit
 from training.commands.pretrain import pretrain
@@ -46,9 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=_task_and_file,
         help="another file than dev; not kept",
     )
-    compare_parser = commands.add_parser("compare", help="train each task alone and compare; resumable")
-    compare_parser.add_argument("run", type=Path, help="a finished run")
-    compare_parser.add_argument("--tasks", nargs="+", metavar="TASK", help="only these; all by default")
+    _add_compare(commands.add_parser("compare", help="train each task alone, or variants, and compare"))
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
     console = Console(quiet=not this_process().is_main_process)
@@ -69,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 evaluate_run(options.run, console=console)
         else:
-            compare_run(options.run, options.tasks, console=console)
+            return _compare(options, console)
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -97,6 +96,34 @@ def _growth(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dic
         parser.error("--from needs --add TASK: the tasks that are new")
     growth = {"source": options.source, "add": options.add, "joint": options.joint}
     return growth if options.replay is None else {**growth, "replay": options.replay}
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", type=Path, help="a study, a training configuration, or a finished run")
+    parser.add_argument("--output", type=Path, help="folder of results and report; RUN/comparison of a run")
+    parser.add_argument("--jobs", type=_count, default=1, help="runs at once, which share the threads; 1")
+    parser.add_argument("--tasks", nargs="+", metavar="TASK", help="train only these alone; all by default")
+    parser.add_argument("--keep-runs", action="store_true", help="keep the checkpoints of finished runs")
+    parser.add_argument("--report", action="store_true", help="train nothing: report what is there")
+
+
+def _compare(options: argparse.Namespace, console: Console) -> int:
+    failed = compare(
+        options.what,
+        output=options.output,
+        jobs=options.jobs,
+        only=options.tasks,
+        keep_runs=options.keep_runs,
+        report_only=options.report,
+        console=console,
+    )
+    return 1 if failed else 0
+
+
+def _count(given: str) -> int:
+    if not given.isdigit() or int(given) == 0:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, found {given!r}")
+    return int(given)
 
 
 def _task_and_file(given: str) -> tuple[str, str]:

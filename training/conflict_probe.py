@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from training.batches import collate
 from training.conflict import pairwise
-from training.examples import EncodedExamples
+from training.examples import EncodedExamples, evenly
 from training.model import MultitaskModel
 from training.tasks import Task
 
@@ -34,7 +33,7 @@ class ConflictProbe:
         self._model = model
         self._tasks = tasks
         self._batches = {
-            name: collate(data, _evenly(len(data), batch_size), pad_token_id=model.encoder.pad_token_id)
+            name: collate(data, evenly(len(data), batch_size), pad_token_id=model.encoder.pad_token_id)
             for name, data in examples.items()
         }
 
@@ -52,7 +51,3 @@ class ConflictProbe:
         loss = self._tasks[name].kind.loss(self._model(name, batch.inputs).float(), batch)
         found = torch.autograd.grad(loss, shared, allow_unused=True, materialize_grads=True)
         return torch.cat([gradient.flatten() for gradient in found])
-
-
-def _evenly(size: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.unique(np.linspace(0, size - 1, min(size, count)).round().astype(np.int64))

@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 from tokenizers import Tokenizer
 
-from training.config.tasks import DATA_SUFFIXES, HubSplit
+from training.config.tasks import DATA_SUFFIXES, DataConfig, HubSplit
 from training.errors import DataError
 from training.examples import EncodedExamples, Example, Examples
 from training.kinds.base import RowError
@@ -29,6 +29,15 @@ def load_examples(task: Task, source: str | HubSplit) -> Examples:
     wanted = task.kind.columns
     rows = _read(source, wanted)
     return _check(task, origin_of(source), _columns(rows, wanted, task.name, origin_of(source)))
+
+
+def load_dev(task: Task, data: DataConfig) -> Examples:
+    """Read and check the dev rows that are measured.
+
+    Raises:
+        DataError: As ``load_examples``.
+    """
+    return load_examples(task, data.dev).thinned(data.max_dev_rows)
 
 
 def read_tags(source: str | HubSplit, column: str, *, scheme: str, task: str) -> set[str]:

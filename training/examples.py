@@ -49,6 +49,10 @@ class Examples:
         """The examples at ``indices``, in that order."""
         return Examples(origin=self.origin, items=tuple(self.items[int(index)] for index in indices))
 
+    def thinned(self, count: int | None) -> "Examples":
+        """At most ``count`` examples, evenly spaced; all if None."""
+        return self if count is None else self.take(evenly(len(self), count))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedExamples:
@@ -96,6 +100,11 @@ class EncodedExamples:
             references=[self.references[index] for index in chosen],
             bi_encoded=self.bi_encoded,
         )
+
+
+def evenly(size: int, count: int) -> NDArray[np.int64]:
+    """At most ``count`` different numbers below ``size``, evenly spaced from the first to the last."""
+    return np.unique(np.linspace(0, size - 1, min(size, count)).round().astype(np.int64))
 
 
 def split_for_selection(

@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from training.evaluation import Metrics
 from training.gradients import StepReport
-from training.trainer import Evaluation
+from training.observing import Evaluation
 
 SMOOTHING = 0.95
 """Share of the past in the shown losses: an average over about the last 20 batches of a task."""
@@ -68,6 +68,7 @@ class RunObserver:
             self._writer.add_scalar("penalty", report.penalty, step)
         for group, rate in rates.items():
             self._writer.add_scalar(f"learning_rate/{group}", rate, step)
+        self._writer.add_scalar("step_cpu_s", report.cpu_s, step)
         self._progress.update(self._bar, completed=step, note=self._loss_note())
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
@@ -82,8 +83,7 @@ class RunObserver:
             for expert, weight in use.weights.items():
                 self._writer.add_scalar(f"expert_use/{gate}/{expert}", weight, evaluation.step)
         self._writer.add_scalar("joint_score", evaluation.score, evaluation.step)
-        primary = {task: next(iter(values.values())) for task, values in evaluation.metrics.items()}
-        scores = "  ".join(f"{task} {value:.3f}" for task, value in primary.items())
+        scores = "  ".join(f"{task} {value:.3f}" for task, value in evaluation.primary.items())
         best = "  (best)" if evaluation.is_best else ""
         say(
             self._console,
@@ -93,22 +93,6 @@ class RunObserver:
 
     def _loss_note(self) -> str:
         return " ".join(f"{name} {loss:.3f}" for name, loss in self._losses.items())
-
-
-class SilentObserver:
-    """Shows nothing: of a process beside the main one."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def on_step(self, step: int, report: StepReport, rates: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def on_evaluation(self, evaluation: Evaluation) -> None:
-        """Nothing."""
 
 
 def say(console: Console, line: str) -> None:

@@ -1,8 +1,9 @@
 """The training loop, top to bottom."""
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
@@ -19,6 +20,7 @@ from training.evaluation import Metrics, evaluate
 from training.examples import EncodedExamples
 from training.gradients import BatchLoss, GradientStep, StepReport
 from training.model import MultitaskModel
+from training.observing import Evaluation, Observer
 from training.samplers import Sampler
 from training.schedules.averaged_model import AveragedModel
 from training.schedules.listening import Listener
@@ -53,45 +55,6 @@ class LoopSettings:
     batch_size: int
     score: tuple[str, ...]
     seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """What an evaluation on the selection split found.
-
-    Attributes:
-        step: Steps done.
-        metrics: Of every task.
-        score: The joint score.
-        is_best: Whether it is the best so far.
-        cosines: Between the tasks' gradients, if they are probed.
-        gates: Of the sharing layer, by name, if it has some.
-    """
-
-    step: int
-    metrics: Metrics
-    score: float
-    is_best: bool
-    cosines: dict[tuple[str, str], float] = field(default_factory=dict)
-    gates: dict[str, GateUse] = field(default_factory=dict)
-
-
-class Observer(Protocol):
-    """Watches a run: a progress bar, TensorBoard, a test."""
-
-    def on_step(self, step: int, report: StepReport, rates: Mapping[str, float]) -> None:
-        """After an optimizer step.
-
-        Args:
-            step: Steps done.
-            report: Losses, weights and cosines of the step's tasks.
-            rates: Learning rates by ``encoder`` and ``heads``.
-        """
-        ...
-
-    def on_evaluation(self, evaluation: Evaluation) -> None:
-        """After an evaluation."""
-        ...
 
 
 class CheckpointWriter(Protocol):
@@ -163,14 +126,15 @@ class Trainer:
         """Train until the last step or until patience runs out."""
         self.model.train()
         while self.step < self.settings.steps and not self._stopping.should_stop:
-            report = self._train_step()
+            report = self._timed_step()
             self.step += 1
             observer.on_step(self.step, report, self._rates())
             if self.step % self.settings.evaluate_every == 0 or self.step == self.settings.steps:
                 with self._averaged.lent() if self._averaged else nullcontext():
                     evaluation = self._evaluate()
+                    # First, so that no checkpoint is ahead of what an observer wrote down.
+                    observer.on_evaluation(evaluation)
                     write_checkpoint(self, evaluation)
-                observer.on_evaluation(evaluation)
 
     @property
     def batches(self) -> dict[str, int]:
@@ -184,6 +148,11 @@ class Trainer:
     def load_state(self, file: Path) -> None:
         """Continue from a saved place."""
         self.step = load_state(file, self._parts())
+
+    def _timed_step(self) -> StepReport:
+        wall, cpu = time.perf_counter(), time.process_time()
+        report = self._train_step()
+        return replace(report, wall_s=time.perf_counter() - wall, cpu_s=time.process_time() - cpu)
 
     def _train_step(self) -> StepReport:
         if self._accelerator.num_processes > 1:

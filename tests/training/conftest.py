@@ -14,7 +14,7 @@ from training.checkpoint import RunFolder
 from training.config.file import dump_config, parse_config
 from training.config.schema import Config
 from training.gradients import StepReport
-from training.trainer import Evaluation
+from training.observing import Evaluation
 
 SMALL_TASKS = ("sentiment", "duplicate", "stars")
 """One text, a bi-encoded pair and a value: every path of the loop."""

@@ -156,39 +156,6 @@ def test_another_file_is_measured_and_nothing_of_it_is_kept(
         main(["evaluate", str(copied_run), "--data", "stars=missing.jsonl"])
 
 
-def test_comparing_gives_each_task_as_many_batches_alone_as_it_had_jointly(
-    small_config: SmallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = tmp_path / "joint"
-    file = write_config(tmp_path / "small.yaml", small_config(tasks=("sentiment", "stars"), steps=6))
-    assert main(["fit", str(file), "--output", str(run)]) == 0
-    assert main(["compare", str(run)]) == 0
-    folder = RunFolder(run)
-    assert folder.index is not None
-    batches = read_metrics(folder.folder(folder.index.last))["batches"]
-    assert sum(batches.values()) == 6
-    for task, expected in batches.items():
-        alone = load_model(run / "single_task" / task)
-        assert list(alone.tasks) == [task]
-        assert alone.config.training.steps == max(1, expected)
-    table = (run / "comparison.md").read_text()
-    assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == ["| sentiment", "| stars"]
-
-    trained = (run / "single_task" / "stars" / "checkpoints" / "index.json").stat().st_mtime_ns
-    assert main(["compare", str(run), "--tasks", "stars"]) == 0
-    assert (run / "single_task" / "stars" / "checkpoints" / "index.json").stat().st_mtime_ns == trained
-    capsys.readouterr()
-    assert "no task moods; the run has sentiment, stars" in error_of(
-        ["compare", str(run), "--tasks", "moods"], capsys
-    )
-
-
-def test_comparing_what_is_not_finished_is_a_one_line_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "holds no finished run" in error_of(["compare", str(tmp_path)], capsys)
-
-
 def test_a_run_killed_at_any_moment_resumes_and_ends_as_if_never_killed(
     small_config: SmallConfig, tmp_path: Path
 ) -> None:

@@ -5,8 +5,8 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from training.gradients import StepReport
+from training.observing import Evaluation
 from training.progress import RunObserver, metrics_table, say
-from training.trainer import Evaluation
 
 EVALUATION = Evaluation(
     step=2, metrics={"mood": {"accuracy": 0.75, "f1_macro": 0.5}}, score=0.75, is_best=True
@@ -55,6 +55,7 @@ def test_losses_scores_and_rates_are_tensorboard_series(tmp_path: Path) -> None:
         "accuracy/mood",
         "f1_macro/mood",
         "joint_score",
+        "step_cpu_s",
     }
 
 

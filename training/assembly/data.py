@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from training.config.schema import Config
 from training.config.tasks import TaggingConfig, TaskConfig
-from training.data import encode_examples, encode_for_training, load_examples, origin_of, read_tags
+from training.data import encode_examples, encode_for_training, load_dev, load_examples, origin_of, read_tags
 from training.errors import DataError
 from training.examples import EncodedExamples, Examples, split_for_selection
 from training.kinds.build import build_kind
@@ -24,6 +24,7 @@ class RunData:
         tasks: In the order of the file; their losses know the train examples.
         train: Examples of each task, as it learns from them.
         selection: Set aside to choose the best checkpoint.
+        dev_rows: Examples of dev, which are measured at the end.
         notes: What a person should know of the data, a sentence each.
     """
 
@@ -31,6 +32,7 @@ class RunData:
     tasks: dict[str, Task]
     train: dict[str, EncodedExamples]
     selection: dict[str, EncodedExamples]
+    dev_rows: dict[str, int]
     notes: tuple[str, ...]
 
 
@@ -49,16 +51,18 @@ def build_data(config: Config, tokenizer: Tokenizer) -> RunData:
         DataError: If a source does not fit its task.
     """
     config = with_tags(config)
-    tasks, train, selection = build_tasks(config), {}, {}
+    tasks, train, selection, dev_rows = build_tasks(config), {}, {}, {}
     notes: list[str] = []
     for name, task in tasks.items():
         sources = config.tasks[name].data
-        examples, dev = load_examples(task, sources.train), load_examples(task, sources.dev)
-        encode_examples(task, dev, tokenizer)
+        examples, dev = load_examples(task, sources.train), load_dev(task, sources)
+        dev_rows[name] = len(encode_examples(task, dev, tokenizer))
         notes += [f"{each.origin}: {note}" for each in (examples, dev) for note in task.kind.notes(each)]
         train[name], selection[name] = _split(config, task, examples, tokenizer)
         tasks[name] = replace(task, kind=task.kind.adapted(examples))
-    return RunData(config=config, tasks=tasks, train=train, selection=selection, notes=tuple(notes))
+    return RunData(
+        config=config, tasks=tasks, train=train, selection=selection, dev_rows=dev_rows, notes=tuple(notes)
+    )
 
 
 def with_tags(config: Config) -> Config:

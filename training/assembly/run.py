@@ -41,6 +41,7 @@ from training.errors import CheckpointError, ConfigError
 from training.gradients import GradientStep
 from training.growth import replay_probabilities
 from training.model import MultitaskModel
+from training.observing import Evaluation
 from training.optimization import build_optimizer, build_schedule
 from training.processes import this_process
 from training.schedules.averaged_model import AveragedModel
@@ -48,10 +49,12 @@ from training.schedules.depth import count_layers
 from training.schedules.thawing import Thawing
 from training.selection import EarlyStopping
 from training.tokenization import build_tokenizer
-from training.trainer import Evaluation, LoopSettings, Trainer
+from training.trainer import LoopSettings, Trainer
 
 EVALUATION_BATCH_SIZE = 64
 EVALUATIONS_A_RUN = 10
+PROBED_EXAMPLES = 32
+"""Of each task, whatever the batch size: so that probes of different runs compare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,7 @@ class Run:
         config: Complete: with the labels that were found in the data.
         tokenizer: Of the encoder.
         folder: Of the run.
-        data: What it learns from.
+        data: What it learns from and is judged by.
     """
 
     trainer: Trainer
@@ -154,7 +157,7 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         settings=settings,
         averaged=AveragedModel(model, average) if average is not None else None,
         thawing=_build_thawing(config, model),
-        probe=ConflictProbe(model, data.tasks, data.train, batch_size=config.training.batch_size)
+        probe=ConflictProbe(model, data.tasks, data.train, batch_size=PROBED_EXAMPLES)
         if config.training.conflict_probe
         else None,
     )

@@ -10,10 +10,10 @@ from training.assembly.run import EVALUATION_BATCH_SIZE
 from training.assembly.trained import TrainedModel, load_model
 from training.checkpoint import read_metrics, resolve_checkpoint, write_metrics
 from training.config.tasks import Source
-from training.data import encode_examples, load_examples, origin_of
+from training.data import encode_examples, load_dev, load_examples, origin_of
 from training.errors import ConfigError
 from training.evaluation import Metrics, as_sections, predict_logits, report_on_dev
-from training.examples import EncodedExamples
+from training.examples import EncodedExamples, Examples
 from training.kinds.base import Calibration, Logits
 from training.progress import build_progress, metrics_table
 from training.sharing.gate_use import watched_gates
@@ -23,9 +23,9 @@ def evaluate_run(path: Path, *, console: Console) -> Metrics:
     """Evaluate a checkpoint (a run's best one) on dev, calibrate it there, and write both beside it."""
     checkpoint = resolve_checkpoint(path)
     trained = load_model(checkpoint)
-    sources = {name: task.data.dev for name, task in trained.config.tasks.items()}
+    dev = {name: load_dev(trained.tasks[name], task.data) for name, task in trained.config.tasks.items()}
     with watched_gates(trained.model.sharing) as gates:
-        predicted = _predict(trained, sources, console, "evaluating on dev")
+        predicted = _predict(trained, dev, console, "evaluating on dev")
     reports = {
         name: report_on_dev(trained.tasks[name].kind, logits, examples)
         for name, (logits, examples) in predicted.items()
@@ -55,24 +55,23 @@ def evaluate_on(path: Path, sources: Mapping[str, Source], *, console: Console) 
         raise ConfigError(
             trained.config.name, [f"no task {', '.join(unknown)}; the run has {', '.join(trained.tasks)}"]
         )
+    given = {name: load_examples(trained.tasks[name], source) for name, source in sources.items()}
     fitted = trained.metrics.get("calibration", {})
     metrics = {
         name: trained.tasks[name].kind.measure(logits, examples, Calibration(**fitted.get(name, {})))
-        for name, (logits, examples) in _predict(trained, sources, console, "evaluating").items()
+        for name, (logits, examples) in _predict(trained, given, console, "evaluating").items()
     }
     console.print(metrics_table(", ".join(map(origin_of, sources.values())), metrics))
     return metrics
 
 
 def _predict(
-    trained: TrainedModel, sources: Mapping[str, Source], console: Console, title: str
+    trained: TrainedModel, given: Mapping[str, Examples], console: Console, title: str
 ) -> dict[str, tuple[Logits, EncodedExamples]]:
-    """Logits of tasks on one source each, with the examples."""
+    """Logits of tasks on their examples, with these as the encoder reads them."""
     data = {
-        name: encode_examples(
-            trained.tasks[name], load_examples(trained.tasks[name], source), trained.tokenizer
-        )
-        for name, source in sources.items()
+        name: encode_examples(trained.tasks[name], examples, trained.tokenizer)
+        for name, examples in given.items()
     }
     with build_progress(console) as progress:
         bar = progress.add_task(title, total=sum(map(len, data.values())), note="")

@@ -1,6 +1,7 @@
 """Train from a configuration, then evaluate the best checkpoint on dev."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from training.commands.growing import report_growth
 from training.config.file import dump_config, load_config
 from training.config.schema import Config
 from training.growth import new_heads_alone
+from training.history import HistoryWriter
+from training.observing import Observer, Observers
 from training.processes import this_process
-from training.progress import RunObserver, SilentObserver, say
+from training.progress import RunObserver, say
 from training.sources import find_source
 
 
@@ -50,8 +53,18 @@ def _next_command(config: Config, output: Path) -> str:
     return f"python -m export {output} --into {bundle} --output bundles/{config.name}"
 
 
-def fit_config(config: Config, output: Path, *, resume: bool, console: Console) -> bool:
-    """Train, then evaluate the best checkpoint on dev. Returns False if all of it was done before."""
+def fit_config(
+    config: Config, output: Path, *, resume: bool, console: Console, watching: Sequence[Observer] = ()
+) -> bool:
+    """Train, then evaluate the best checkpoint on dev. Returns False if all of it was done before.
+
+    Args:
+        config: Of the run.
+        output: Its folder.
+        resume: Whether to continue what is there.
+        console: Where to show.
+        watching: Observers beside those that show the run and write it down.
+    """
     folder = RunFolder(output)
     processes = this_process()
     if processes.is_main_process:
@@ -69,13 +82,14 @@ def fit_config(config: Config, output: Path, *, resume: bool, console: Console) 
         say(console, note)
     say(console, f"{config.name}: {trainer.settings.steps} steps, {', '.join(config.tasks)}")
     store_encodings(run, console=console)
-    watching: RunObserver | SilentObserver = SilentObserver()
-    if processes.is_main_process:
-        watching = RunObserver(
-            console, output / "tensorboard", steps=trainer.settings.steps, first_step=trainer.step
-        )
-    with watching as observer:
-        trainer.fit(observer, run.write_checkpoint)
+    with ExitStack() as stack:
+        observers = list(watching)
+        if processes.is_main_process:
+            shown = RunObserver(
+                console, output / "tensorboard", steps=trainer.settings.steps, first_step=trainer.step
+            )
+            observers += [stack.enter_context(shown), HistoryWriter(output, first_step=trainer.step)]
+        trainer.fit(Observers(observers), run.write_checkpoint)
     if processes.is_main_process:
         evaluate_run(output, console=console)
         if config.growth is not None:

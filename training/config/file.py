@@ -15,7 +15,7 @@ from training.errors import ConfigError
 
 
 def load_config(path: Path, *, growth: Mapping[str, Any] | None = None) -> Config:
-    """Read and validate a YAML file. ``${NAME}`` and ``${NAME:-default}`` are taken from the environment.
+    """Read and validate a training configuration.
 
     Args:
         path: The file.
@@ -24,16 +24,25 @@ def load_config(path: Path, *, growth: Mapping[str, Any] | None = None) -> Confi
     Raises:
         ConfigError: Naming every mistake, what was found and what is possible.
     """
+    raw = load_yaml(path)
+    if growth is not None and isinstance(raw, dict):
+        raw = {**raw, "growth": dict(growth)}
+    return parse_config(raw, source=str(path))
+
+
+def load_yaml(path: Path) -> object:
+    """Read a YAML file. ``${NAME}`` and ``${NAME:-default}`` are taken from the environment.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (yaml.YAMLError, ValueError) as error:  # a ValueError for bytes or dates that are none
         raise ConfigError(str(path), [f"is not valid YAML: {error}"]) from error
-    expanded = _expand(raw, dict(os.environ))
-    if growth is not None and isinstance(expanded, dict):
-        expanded["growth"] = dict(growth)
-    return parse_config(expanded, source=str(path))
+    return _expand(raw, dict(os.environ))
 
 
 def parse_config(raw: object, *, source: str = "configuration") -> Config:

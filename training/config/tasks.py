@@ -36,6 +36,8 @@ class DataConfig(Section):
 
     train: Source
     dev: Source
+    max_dev_rows: int | None = Field(default=None, gt=0)
+    """Examples of dev that are measured, evenly spaced; all unless given."""
 
 
 class _Task(Section):

@@ -32,6 +32,8 @@ class StepReport:
         cosines: Between every two tasks' gradients, where they were kept apart.
         probabilities: Share of the coming draws that each task was in, before the step.
         penalty: What the sharing layer added to the loss, if it adds something.
+        wall_s: Seconds of the whole step, its update included.
+        cpu_s: Seconds of processor time, of all threads together.
     """
 
     losses: dict[str, float]
@@ -39,6 +41,8 @@ class StepReport:
     cosines: dict[tuple[str, str], float] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
     penalty: float | None = None
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
 
 
 class GradientStep(ABC):

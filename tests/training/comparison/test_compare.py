@@ -1,0 +1,123 @@
+"""The command, with real processes: a study, its resumption from results, a finished run's tasks."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.tiny import write_config
+from training.__main__ import main
+from training.checkpoint import RunFolder, read_metrics
+from training.comparison.results import ResultsFolder, RunResult
+
+SmallConfig = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def study(small_config: SmallConfig, tmp_path: Path) -> Path:
+    base = small_config(tasks=("sentiment", "stars"), steps=4, batches="metabatch", conflict_probe=True)
+    write_config(tmp_path / "base.yaml", base)
+    variants = [{"name": "plain"}, {"name": "pcgrad", "training": {"aggregation": "pcgrad"}}]
+    fields = {"name": "methods", "base": "base.yaml", "variants": variants}
+    return write_config(tmp_path / "study.yaml", fields)
+
+
+def results_in(folder: Path) -> dict[str, RunResult]:
+    return ResultsFolder(folder / "results").read()
+
+
+def test_a_study_is_trained_reported_and_resumed_from_its_results_alone(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "compared"
+    assert main(["compare", str(study), "--output", str(output), "--jobs", "2"]) == 0
+    found = results_in(output)
+    assert set(found) == {"plain.seed0", "pcgrad.seed0", "alone.sentiment.seed0", "alone.stars.seed0"}
+    assert found["pcgrad.seed0"].batches == {"sentiment": 4, "stars": 4}
+    assert found["alone.stars.seed0"].batches == {"stars": 4}
+    assert [point.step for point in found["pcgrad.seed0"].history] == [4]
+    assert set(found["pcgrad.seed0"].history[0].cosines) == {"sentiment/stars"}
+    assert set(found["alone.stars.seed0"].dev) == {"stars"}
+    assert not list(output.glob("runs/*/checkpoints")), "checkpoints go when their result is there"
+    shown = capsys.readouterr().out
+    assert "methods: 1 of 1 runs to train, 2 at once; about " in shown
+    assert "| pcgrad | 1 |" in (output / "report.md").read_text()
+
+    clone = tmp_path / "clone"
+    shutil.copytree(output / "results", clone / "results")
+    raw = yaml.safe_load(study.read_text())
+    raw["variants"][1]["training"]["aggregation"] = "upgrad"
+    study.write_text(yaml.safe_dump(raw))
+    before = {file.name: file.read_bytes() for file in (clone / "results").iterdir()}
+    assert main(["compare", str(study), "--output", str(clone)]) == 0
+    shown = capsys.readouterr().out
+    assert "pcgrad.seed0: its result is of another configuration or of other data; again." in shown
+    assert "1/1 pcgrad.seed0: sentiment " in shown
+    after = {file.name: file.read_bytes() for file in (clone / "results").iterdir()}
+    assert [name for name in after if after[name] != before[name]] == ["pcgrad.seed0.json"]
+
+
+def test_a_finished_runs_tasks_get_as_many_batches_alone_as_they_had_jointly(
+    small_config: SmallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "joint"
+    file = write_config(tmp_path / "small.yaml", small_config(tasks=("sentiment", "stars"), steps=6))
+    assert main(["fit", str(file), "--output", str(run)]) == 0
+    assert main(["compare", str(run), "--tasks", "stars"]) == 0
+    assert set(results_in(run / "comparison")) == {"joint.seed0", "alone.stars.seed0"}
+    assert main(["compare", str(run), "--keep-runs"]) == 0
+    index = RunFolder(run).index
+    assert index is not None
+    batches = read_metrics(RunFolder(run).folder(index.last))["batches"]
+    found = results_in(run / "comparison")
+    assert sum(batches.values()) == 6
+    assert found["joint.seed0"].batches == batches
+    assert found["alone.sentiment.seed0"].batches == {"sentiment": max(1, batches["sentiment"])}
+    assert (run / "comparison" / "runs" / "alone.sentiment.seed0" / "checkpoints").is_dir()
+    table = (run / "comparison" / "report.md").read_text()
+    assert "| task | metric | batches | joint | alone | gain | transfer |" in table
+    assert "| sentiment | accuracy |" in table
+    capsys.readouterr()
+    assert main(["compare", str(run), "--tasks", "moods"]) == 2
+    assert "no task moods; it has sentiment, stars" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_ends_no_other_and_is_named(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = yaml.safe_load(study.read_text())
+    raw["single_task"] = False
+    raw["variants"] = [
+        {"name": "plain"},
+        {"name": "gone", "encoder": {"model": "./no/such/weights"}},
+    ]
+    study.write_text(yaml.safe_dump(raw))
+    assert main(["compare", str(study), "--output", str(tmp_path / "compared")]) == 1
+    shown = capsys.readouterr().out
+    assert "gone.seed0: failed: No folder ./no/such/weights" in shown
+    assert set(results_in(tmp_path / "compared")) == {"plain.seed0"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "--output FOLDER"),
+        (["--output", "{folder}/new", "--report"], "no result of plain, the baseline"),
+    ],
+)
+def test_what_cannot_be_compared_is_a_one_line_error(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    given = [each.replace("{folder}", str(tmp_path)) for each in arguments]
+    assert main(["compare", str(study), *given]) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_comparing_what_is_not_finished_is_a_one_line_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(tmp_path)]) == 2
+    assert "holds no finished run" in capsys.readouterr().err
