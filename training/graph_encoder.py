@@ -78,7 +78,8 @@ class GraphEncoder(Encoder):
         return self.entry.pad_token_id
 
     def read(self, batch: Batch, readings: Sequence[str]) -> dict[str, Tensor]:
-        """As ``Encoder`` says; a sequence a row."""
+        """As ``Encoder`` says; a sequence a row. The graph runs on the CPU, wherever the batch is."""
+        device, batch = batch.input_ids.device, batch.to(torch.device("cpu"))
         segments = as_segments(batch.attention_mask)
         start = self.entry.position_offset
         positions = torch.arange(start, start + batch.input_ids.shape[1]).expand_as(batch.input_ids)
@@ -90,7 +91,10 @@ class GraphEncoder(Encoder):
         }
         names = [each if each == LAST_HIDDEN_STATE else f"pooled_{each}" for each in readings]
         outputs = self._session.run(names, {name: tensors[name].numpy() for name in self.entry.inputs})
-        return {reading: torch.from_numpy(found) for reading, found in zip(readings, outputs, strict=True)}
+        return {
+            reading: torch.from_numpy(found).to(device)
+            for reading, found in zip(readings, outputs, strict=True)
+        }
 
     def faults(self, *, max_length: int, poolings: Iterable[str]) -> list[str]:
         """Poolings that the graph does not have."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from tokenizers import Encoding, Tokenizer
 from torch import nn
 from torch.optim import AdamW
@@ -20,6 +19,7 @@ from training.errors import DataError, WeightsError
 from training.masking import NO_WORD, MaskableText, Masking
 from training.optimization import build_schedule
 from training.pretraining import Pretrainer, PretrainingSettings, load_masked_lm, take_back
+from training.processes import this_process
 from training.tokenization import build_tokenizer
 
 MASKS = ("[MASK]", "<mask>")
@@ -48,7 +48,7 @@ def build_pretrainer(config: Config) -> Pretrainer:
         pad_id=int(model.config.pad_token_id or 0),
     )
     steps = settings.steps or max(1, round(settings.epochs * len(texts) / settings.batch_size))
-    model.to(PartialState().device)
+    model.to(this_process().device)
     optimizer = _optimizer(model, settings)
     return Pretrainer(
         model=model,

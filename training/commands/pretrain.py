@@ -9,6 +9,7 @@ from training.assembly.pretraining import build_pretrainer, save_encoder
 from training.checkpoint import STAGING_PREFIX, STATE_FILE, RunFolder
 from training.config.file import dump_config, load_config
 from training.errors import CheckpointError
+from training.processes import this_process
 from training.progress import build_progress, say
 
 WORK_PREFIX = ".pretraining-"
@@ -28,6 +29,8 @@ def pretrain(config_file: Path, output: Path, *, resume: bool, console: Console)
     Raises:
         TrainingError: For anything that the user can correct.
     """
+    if this_process().num_processes > 1:
+        raise CheckpointError("Further pre-training runs in one process: start it without accelerate launch.")
     if output.exists():
         raise CheckpointError(f"{output} already exists. Choose another --output.")
     config = load_config(config_file)
