@@ -1,0 +1,121 @@
+"""Encodings ↔ the bytes that lie in Redis. Pure.
+
+``format (1) | digest (8) | body``. The digest covers the key, too: a value that lies under another key is as
+bad as a damaged one. What a body holds follows from the encoder, so it has no shapes:
+
+- of pooled vectors: ``pooling (1) | float32 …`` for each pooling;
+- of token states: ``float32 …``.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.manifest import EncoderEntry, Pooling
+
+FORMAT = 1
+DIGEST_BYTES = 8
+HEADER_BYTES = 1 + DIGEST_BYTES
+
+CODES: Mapping[Pooling, int] = MappingProxyType(
+    {
+        Pooling.CLS: 1,
+        Pooling.MEAN: 2,
+        Pooling.MAX: 3,
+        Pooling.POOLER: 4,
+        Pooling.CLS_LAYERS: 5,
+        Pooling.MEAN_LAYERS: 6,
+    }
+)
+_POOLINGS = {code: pooling for pooling, code in CODES.items()}
+
+Vectors = Mapping[Pooling, NDArray[np.float32]]
+
+
+class Corrupt(Exception):  # noqa: N818 - as service.errors names its own
+    """Bytes that this encoder did not write under this key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """What an encoder's outputs look like."""
+
+    hidden_size: int
+    num_layers: int
+
+    @classmethod
+    def of(cls, entry: EncoderEntry) -> "Shapes":
+        """Of a manifest's encoder."""
+        return cls(hidden_size=entry.hidden_size, num_layers=entry.num_layers)
+
+    def pooled(self, pooling: Pooling) -> tuple[int, ...]:
+        """Of a sequence's vector."""
+        return (self.num_layers + 1, self.hidden_size) if pooling.is_layered else (self.hidden_size,)
+
+
+def pack_vectors(key: bytes, vectors: Vectors) -> bytes:
+    """Pooled vectors as a value."""
+    parts = [bytes([CODES[pooling]]) + vector.astype("<f4").tobytes() for pooling, vector in vectors.items()]
+    return _seal(key, b"".join(parts))
+
+
+def unpack_vectors(key: bytes, value: bytes, shapes: Shapes) -> Vectors:
+    """Pooled vectors of a value.
+
+    Raises:
+        Corrupt: If it is none.
+    """
+    body = _open(key, value)
+    vectors: dict[Pooling, NDArray[np.float32]] = {}
+    place = 0
+    while place < len(body):
+        pooling = _POOLINGS.get(body[place])
+        if pooling is None:
+            raise Corrupt(f"there is no pooling {body[place]}")
+        shape = shapes.pooled(pooling)
+        end = place + 1 + 4 * int(np.prod(shape))
+        vectors[pooling] = _floats(body[place + 1 : end], shape)
+        place = end
+    return vectors
+
+
+def pack_states(key: bytes, states: NDArray[np.float32]) -> bytes:
+    """Token states as a value."""
+    return _seal(key, states.astype("<f4").tobytes())
+
+
+def unpack_states(key: bytes, value: bytes, shapes: Shapes, *, num_tokens: int) -> NDArray[np.float32]:
+    """Token states of a value. Shape ``(num_tokens, hidden_size)``.
+
+    Raises:
+        Corrupt: If it is none.
+    """
+    return _floats(_open(key, value), (num_tokens, shapes.hidden_size))
+
+
+def _floats(data: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if len(data) != 4 * int(np.prod(shape)):
+        raise Corrupt(f"expected {shape} numbers, found {len(data)} bytes")
+    # A copy owns its memory, as the cache's accounting wants it.
+    return np.frombuffer(data, dtype="<f4").reshape(shape).astype(np.float32, copy=True)
+
+
+def _seal(key: bytes, body: bytes) -> bytes:
+    return bytes([FORMAT]) + _digest(key, body) + body
+
+
+def _open(key: bytes, value: bytes) -> bytes:
+    if len(value) < HEADER_BYTES or value[0] != FORMAT:
+        raise Corrupt(f"expected format {FORMAT}, found {value[:1]!r}")
+    body = value[HEADER_BYTES:]
+    if value[1:HEADER_BYTES] != _digest(key, body):
+        raise Corrupt("the digest does not fit")
+    return body
+
+
+def _digest(key: bytes, body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=DIGEST_BYTES, key=hashlib.sha256(key).digest()).digest()
