@@ -8,10 +8,12 @@ not handed over early: it would shut out the requests that are about to arrive, 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from heapq import merge
+from operator import attrgetter
 from typing import TypeAlias
 
 from service.batching import BatchingPolicy, QueueEntry, select_batch
@@ -25,6 +27,7 @@ from service.errors import (
     RequestTooLarge,
     ServiceError,
 )
+from service.priorities import FairShare, Priority
 from service.tokenization import TokenizedInput
 
 logger = logging.getLogger("bentoml.encodeonce")
@@ -84,10 +87,13 @@ class Batcher:
         self._budget = budget or QueueBudget(policy.max_queue_tokens)
         self._on_encoded = on_encoded
         self._clock = clock
-        # A dict as an ordered set: arrival order, and a cancelled entry leaves at once, wherever it stands.
-        self._queue: dict[QueueEntry, None] = {}
+        # Dicts as ordered sets: arrival order, and a cancelled entry leaves at once, wherever it stands.
+        self._queues: dict[Priority, dict[QueueEntry, None]] = {priority: {} for priority in Priority}
+        self._shares = FairShare()
         self._queue_tokens = 0
         self._in_flight = 0
+        self.failed_batches = 0
+        """In a row, up to the last one that was computed."""
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._task: asyncio.Task[None] | None = None
@@ -95,7 +101,7 @@ class Batcher:
     @property
     def queue_len(self) -> int:
         """Sequences that wait."""
-        return len(self._queue)
+        return sum(map(len, self._queues.values()))
 
     @property
     def queue_tokens(self) -> int:
@@ -111,17 +117,28 @@ class Batcher:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        for entry in list(self._queue):
+        for entry in [*self._in_order()]:
             self._remove(entry)
             _resolve(entry, NotReady("The service is shutting down."))
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
 
-    def submit(self, keyed: Sequence[tuple[bytes, TokenizedInput]], *, deadline_s: float) -> list[QueueEntry]:
+    def priority_of(self, num_tokens: int) -> Priority:
+        """Of a request that does not say: what fits into one batch is interactive."""
+        return Priority.INTERACTIVE if num_tokens <= self._policy.max_batch_tokens else Priority.BULK
+
+    def submit(
+        self,
+        keyed: Sequence[tuple[bytes, TokenizedInput]],
+        *,
+        deadline_s: float,
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> list[QueueEntry]:
         """Queue the sequences of one request: all of them, or none.
 
         Args:
             keyed: Sequences with their cache keys.
             deadline_s: When the caller gives up, on the batcher's clock.
+            priority: Their share of the encoder.
 
         Raises:
             RequestTooLarge: If they could never fit the queue.
@@ -140,11 +157,25 @@ class Batcher:
                 future=loop.create_future(),
             )
             entry.future.add_done_callback(partial(self._remove_done, entry))
-            self._queue[entry] = None
-            self._count_tokens(entry.num_tokens)
+            self._enqueue(entry, priority)
             entries.append(entry)
         self._wake.set()
         return entries
+
+    def promote(self, entry: QueueEntry) -> None:
+        """Somebody waits now for what a job had queued. Nothing changes once it left the queue."""
+        if entry in self._queues[Priority.BULK]:
+            self._remove(entry)
+            self._enqueue(entry, Priority.INTERACTIVE)
+
+    def _enqueue(self, entry: QueueEntry, priority: Priority) -> None:
+        entry.priority = priority
+        entry.start_tag = self._shares.tag(priority, entry.num_tokens)
+        self._queues[priority][entry] = None
+        self._count_tokens(entry.num_tokens)
+
+    def _in_order(self) -> Iterator[QueueEntry]:
+        return merge(*self._queues.values(), key=attrgetter("start_tag"))
 
     def _admit(self, num_tokens: int) -> None:
         limit, waiting = self._budget.max_tokens, self._budget.tokens
@@ -163,8 +194,9 @@ class Batcher:
             )
 
     def _remove(self, entry: QueueEntry) -> None:
-        if entry in self._queue:
-            del self._queue[entry]
+        queue = self._queues[entry.priority]
+        if entry in queue:
+            del queue[entry]
             self._count_tokens(-entry.num_tokens)
 
     def _count_tokens(self, num_tokens: int) -> None:
@@ -172,7 +204,11 @@ class Batcher:
         self._budget.tokens += num_tokens
 
     def _remove_done(self, entry: QueueEntry, _future: asyncio.Future[Encoding]) -> None:
-        self._remove(entry)
+        queue = self._queues[entry.priority]
+        if entry in queue:  # it is cancelled: nobody owes for what was not computed
+            self._remove(entry)
+            if not queue:
+                self._shares.forgive(entry.priority)
 
     async def _run(self) -> None:
         while True:
@@ -182,18 +218,19 @@ class Batcher:
                 self._dispatch()
 
     def _is_due(self) -> bool:
-        if not self._queue or self._in_flight >= MAX_BATCHES_IN_FLIGHT:
+        if not self._queue_tokens or self._in_flight >= MAX_BATCHES_IN_FLIGHT:
             return False
         return self._in_flight == 0 or self._queue_tokens >= self._policy.max_batch_tokens
 
     def _dispatch(self) -> None:
-        """Take the next batch out of the queue. The oldest entry always leaves, so this makes progress."""
-        selection = select_batch(self._queue, self._clock(), self._policy, self._cost)
+        """Take the next batch out of the queue. The first entry always leaves, so this makes progress."""
+        selection = select_batch(self._in_order(), self._clock(), self._policy, self._cost)
         for entry in (*selection.batch, *selection.expired, *selection.cancelled):
             self._remove(entry)
         for entry in selection.expired:
-            _resolve(entry, DeadlineExceeded("The deadline passed while the request waited for the encoder."))
+            _resolve(entry, _too_late())
         if selection.batch:
+            self._shares.serve(selection.batch[0].start_tag)
             self._in_flight += 1
             loop = asyncio.get_running_loop()
             loop.run_in_executor(self._thread, self._compute, selection.batch).add_done_callback(
@@ -201,14 +238,16 @@ class Batcher:
             )
 
     def _compute(self, batch: list[QueueEntry]) -> _Computed:
-        """In the encoder's thread. Whoever left since the selection is not computed either."""
-        entries = [entry for entry in batch if not entry.future.cancelled()]
+        """In the encoder's thread. Whoever left or came too late since the selection is not computed."""
         started_s = self._clock()
+        waiting = [entry for entry in batch if not entry.future.cancelled()]
+        entries = [entry for entry in waiting if entry.deadline_s > started_s]
+        late = [entry for entry in waiting if entry.deadline_s <= started_s]
         results = self._encode_all(entries) if entries else []
         finished_s = self._clock()
         for entry in entries:
             entry.started_s, entry.finished_s = started_s, finished_s
-        return _Computed(entries=entries, results=results)
+        return _Computed(entries=[*entries, *late], results=[*results, *(_too_late() for _ in late)])
 
     def _encode_all(self, entries: list[QueueEntry]) -> list[Encoding | ServiceError]:
         """One batch; if it fails, each entry once alone, so that only the bad one fails."""
@@ -229,10 +268,22 @@ class Batcher:
         if done.cancelled():  # the loop is closing
             return
         computed = done.result()
+        self._judge(computed.results)
         for entry, result in zip(computed.entries, computed.results, strict=True):
             if not isinstance(result, ServiceError):
                 self._on_encoded(entry, result)
             _resolve(entry, result)
+
+    def _judge(self, results: Sequence[Encoding | ServiceError]) -> None:
+        """Count the batches in a row that gave nothing but failures: one bad input is no bad encoder."""
+        if any(not isinstance(result, ServiceError) for result in results):
+            self.failed_batches = 0
+        elif any(isinstance(result, InferenceFailed) for result in results):
+            self.failed_batches += 1
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("The deadline passed while the request waited for the encoder.")
 
 
 def _resolve(entry: QueueEntry, result: Encoding | ServiceError) -> None:

@@ -1,8 +1,9 @@
 """Which waiting sequences form the next encoder batch. Pure: no clock, no loop, no lock.
 
-First in, first out, up to a token budget. Three rules bound every wait:
+In the order of the start tags (``service.priorities``; first in, first out within a priority), up to a token
+budget. Three rules bound every wait:
 
-1. the oldest entry always goes, also when it alone exceeds the budget: nothing is set aside for good;
+1. the first entry always goes, also when it alone exceeds the budget: nothing is set aside for good;
 2. an entry that does not fit the rest of the budget is passed over, so that shorter ones may fill it, but
    only while it has waited less than ``max_wait_s``: from then on it closes the batch, and nothing
    overtakes it;
@@ -17,6 +18,7 @@ from itertools import islice
 
 from service.cost import CostModel
 from service.encoding import Encoding
+from service.priorities import Priority
 from service.tokenization import TokenizedInput
 
 LOOKAHEAD = 256
@@ -33,6 +35,9 @@ class QueueEntry:
     arrived_s: float
     deadline_s: float
     """When its last waiter gives up. Moves back when another one with more time joins."""
+    priority: Priority = Priority.INTERACTIVE
+    start_tag: float = 0.0
+    """Its place among the priorities."""
     future: asyncio.Future[Encoding] = field(repr=False)
     """Cancelled once nobody waits for it."""
     started_s: float = 0.0
@@ -71,7 +76,7 @@ def select_batch(
     """Choose the next batch.
 
     Args:
-        queue: Waiting entries, oldest first.
+        queue: Waiting entries, in the order of their start tags.
         now_s: The time, on the entries' clock.
         policy: Token budget and patience.
         cost: Predicts which entries cannot be in time any more.

@@ -12,6 +12,7 @@ from service.batching import BatchingPolicy, QueueEntry
 from service.cost import CostModel
 from service.encoding import Encoding
 from service.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, RequestTooLarge
+from service.priorities import Priority
 from service.tokenization import TokenizedInput
 from tests.support.service_fakes import CHEAP, PATIENCE_S, POISON_ID, FakeClock, sequence, tokens
 
@@ -239,3 +240,58 @@ async def test_closing_refuses_what_still_waits() -> None:
         await batcher.close()
         with pytest.raises(NotReady):
             await waiting.future
+
+
+async def test_a_single_text_overtakes_a_job_that_waits() -> None:
+    encoder = Encoder()
+    async with started(encoder) as batcher:
+        held = await encoder.hold(batcher)
+        job = batcher.submit(
+            [(b"", sequence(5, 100 + number)) for number in range(6)],
+            deadline_s=FAR_S,
+            priority=Priority.BULK,
+        )
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a full batch of the job is prefetched
+        (single,) = submit(batcher, sequence(5, 10))
+        encoder.gate.set()
+        await asyncio.gather(held.future, single.future, *(each.future for each in job))
+    firsts = [[int(each.input_ids[0]) for each in batch] for batch in encoder.batches]
+    assert firsts[1] == [100, 101]
+    assert 10 in firsts[2]
+
+
+async def test_what_a_job_queued_goes_with_the_singles_once_somebody_waits_for_it() -> None:
+    encoder = Encoder()
+    async with started(encoder) as batcher:
+        held = await encoder.hold(batcher)
+        job = batcher.submit(
+            [(b"", sequence(5, 100 + number)) for number in range(7)],
+            deadline_s=FAR_S,
+            priority=Priority.BULK,
+        )
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        batcher.promote(job[0])  # prefetched: nothing changes
+        batcher.promote(job[-1])
+        assert batcher.queue_tokens == 25
+        encoder.gate.set()
+        await asyncio.gather(held.future, *(each.future for each in job))
+    firsts = [[int(each.input_ids[0]) for each in batch] for batch in encoder.batches]
+    assert 106 in firsts[2]
+
+
+async def test_what_expires_behind_a_running_batch_is_not_computed() -> None:
+    encoder, clock = Encoder(), FakeClock()
+    async with started(encoder, clock=clock) as batcher:
+        held = await encoder.hold(batcher)
+        late, _ = submit(batcher, sequence(5), sequence(5), deadline_s=5.0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert batcher.queue_len == 0, "prefetched"
+        clock.advance(6.0)
+        encoder.gate.set()
+        with pytest.raises(DeadlineExceeded):
+            await late.future
+        await held.future
+    assert [len(batch) for batch in encoder.batches] == [1]
