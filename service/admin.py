@@ -6,6 +6,7 @@
     python -m service.admin swap support_desk 20261126.120000
     python -m service.admin rollback support_desk
     python -m service.admin unload support_desk 20261126.120000
+    python -m service.admin drain                                  # as a preStop hook: before SIGTERM
 
 The key is read from ``ENCODEONCE_ADMIN_KEY``, the address from ``ENCODEONCE_ADMIN_URL`` or ``--url``.
 """
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from urllib.request import Request, urlopen
 DEFAULT_URL = "http://127.0.0.1:3000"
 TIMEOUT_S = 300.0
 """Loading a bundle takes seconds; a large one on a busy machine, minutes."""
+
+DRAIN_POLL_S = 0.2
 
 
 class AdminError(Exception):
@@ -88,6 +92,21 @@ def _share(role: str) -> Command:
     return change
 
 
+def _drain(client: AdminClient, given: argparse.Namespace) -> Any:  # noqa: ANN401
+    """Readiness off; then wait until no request has been under way for a while, or the limit."""
+    status = client.call("POST", "/drain")
+    ends_s = time.monotonic() + given.limit_s
+    quiet_since_s = time.monotonic()
+    while time.monotonic() < ends_s:
+        if status["requests"]:
+            quiet_since_s = time.monotonic()
+        elif time.monotonic() - quiet_since_s >= given.quiet_s:
+            break
+        time.sleep(DRAIN_POLL_S)
+        status = client.call("GET", "/status")
+    return status
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m service.admin", description="Change what is served.")
     parser.add_argument("--url", default=os.environ.get("ENCODEONCE_ADMIN_URL", DEFAULT_URL))
@@ -125,6 +144,12 @@ def _parser() -> argparse.ArgumentParser:
         "return to the previous default version",
         "name",
     )
+    add("drift", lambda client, given: client.call("GET", f"{_route(given.name)}/drift"),
+        "compare served answers with the shadow's", "name")  # fmt: skip
+    add("status", lambda client, _: client.call("GET", "/status"), "phase and requests under way")
+    drain = add("drain", _drain, "turn readiness off, and wait until no requests come any more")
+    drain.add_argument("--quiet-s", type=float, default=3.0, help="seconds without a request that are enough")
+    drain.add_argument("--limit-s", type=float, default=20.0, help="seconds after which to give up waiting")
     add("unload", _unload, "take a version away that gets no traffic", "name", "version")
     return parser
 

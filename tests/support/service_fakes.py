@@ -184,6 +184,8 @@ class FakeEncoderSession:
         self.gate.set()
         self.entered = threading.Event()
         """Set whenever a batch is begun."""
+        self.is_lost = False
+        """Whether it fails on everything, as a device does that is gone."""
 
     @property
     def rows_encoded(self) -> int:
@@ -194,7 +196,7 @@ class FakeEncoderSession:
         self.entered.set()
         assert self.gate.wait(PATIENCE_S), "nobody opened the gate"
         self.batches.append(batch)
-        if (batch.input_ids == POISON_ID).any():
+        if self.is_lost or (batch.input_ids == POISON_ID).any():
             raise RuntimeError("poisoned")
         states = token_states(batch)
         num_segments = int(batch.segment_ids.max()) + 1

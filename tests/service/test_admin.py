@@ -1,0 +1,58 @@
+"""The command line of the admin API, against a server that refuses."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from service.admin import main
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers everything with a problem document that tells what was asked."""
+
+    def do_PATCH(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        detail = f"{self.path} {body} {self.headers['authorization']}"
+        problem = {"detail": detail, "errors": [{"field": "canary", "message": "no."}]}
+        self.send_response(409)
+        self.end_headers()
+        self.wfile.write(json.dumps(problem).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("ENCODEONCE_ADMIN_KEY", "the key")
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["swap", "a b", "2"], '/admin/v1/routes/a%20b {"default": "2"} Bearer the key'),
+        (["canary", "m", "2", "5"], '/admin/v1/routes/m {"canary": {"version": "2", "percent": 5.0}} Bearer'),
+        (["shadow", "m", "--off"], '/admin/v1/routes/m {"shadow": null} Bearer'),
+    ],
+)
+def test_a_refusal_ends_the_command_with_its_reason(
+    url: str, command: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--url", url, *command]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"409: {told}")
+    assert "canary: no." in error
+
+
+def test_a_service_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", "http://127.0.0.1:1", "status"]) == 1
+    assert capsys.readouterr().err.startswith("http://127.0.0.1:1 does not answer: ")

@@ -1,0 +1,28 @@
+"""The service, with an encoder that waits inside a batch as long as a file exists: ``bentoml serve`` it.
+
+Only the waiting is added; queue, session and HTTP are the real ones.
+"""
+
+import os
+import time
+from pathlib import Path
+
+from service.packing import PackedBatch
+from service.service import EncodeOnce as EncodeOnce
+from service.sessions import EncoderOutputs, OnnxEncoderSession
+
+HOLD = "TEST_HOLD_FILE"
+
+_encode = OnnxEncoderSession.encode
+
+
+def _held(self: OnnxEncoderSession, batch: PackedBatch, *, with_states: bool) -> EncoderOutputs:
+    hold = Path(os.environ[HOLD])
+    entered = hold.with_suffix(".entered")
+    while hold.exists():
+        entered.touch()
+        time.sleep(0.01)
+    return _encode(self, batch, with_states=with_states)
+
+
+OnnxEncoderSession.encode = _held  # type: ignore[method-assign]
