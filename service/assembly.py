@@ -15,12 +15,14 @@ from service.models.administration import Administration
 from service.models.encoders import EncoderHosts
 from service.models.loading import BundleLoader, Loader
 from service.models.registry import ModelRegistry
+from service.models.shadowing import Shadows
 from service.models.state import SavedModel, read_state, restore
 from service.settings import LogFormat, Settings
 from service.telemetry.finished import FinishedRequest
 from service.telemetry.logs import SERVICE_LOGGER, log_request, use_json
 
 if TYPE_CHECKING:
+    from service.second_tier.redis import RedisTier
     from service.telemetry.traces import Tracing
 
 logger = logging.getLogger("bentoml.encodeonce")
@@ -35,6 +37,9 @@ class Runtime:
     cache: EncoderCache
     models: ModelRegistry
     administration: Administration
+    shadows: Shadows
+    tier: "RedisTier | None"
+    """Encodings shared with other replicas."""
     keys: KeyRing | None
     """API keys; None leaves the service open."""
     tracing: "Tracing | None" = None
@@ -57,7 +62,10 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop the threads; requests that still wait are refused."""
+        await self.shadows.close()
         await self.models.close()
+        if self.tier is not None:
+            await self.tier.close()
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)
 
@@ -76,7 +84,8 @@ async def start(settings: Settings, loader: Loader) -> Runtime:
         use_json(logging.getLogger(SERVICE_LOGGER))
     metrics = Metrics()
     cache = EncoderCache(pooled_bytes=settings.pooled_cache_bytes, states_bytes=settings.states_cache_bytes)
-    models = _connect(settings, loader, metrics, cache)
+    tier = _second_tier(settings, metrics)
+    models = _connect(settings, loader, metrics, cache, tier)
     try:
         origin = await _load(settings, loader, models)
     except BaseException:
@@ -90,6 +99,8 @@ async def start(settings: Settings, loader: Loader) -> Runtime:
         cache=cache,
         models=models,
         administration=Administration(models, origin=origin, state_file=settings.state_file),
+        shadows=Shadows(models),
+        tier=tier,
         keys=keys,
         tracing=_tracing() if settings.traces else None,
     )
@@ -107,7 +118,29 @@ async def launch(settings: Settings) -> Runtime:
     return await start(settings, BundleLoader(settings))
 
 
-def _connect(settings: Settings, loader: Loader, metrics: Metrics, cache: EncoderCache) -> ModelRegistry:
+def _second_tier(settings: Settings, metrics: Metrics) -> "RedisTier | None":
+    if settings.redis_url is None:
+        return None
+    from service.second_tier.redis import connect  # the library takes a while to import
+
+    tier = connect(
+        settings.redis_url.get_secret_value(),
+        prefix=settings.redis_prefix,
+        ttl_s=settings.redis_ttl_s,
+        timeout_s=settings.redis_timeout_ms / 1e3,
+        observer=metrics,
+    )
+    metrics.watch_tier(lambda: tier.is_gone)
+    return tier
+
+
+def _connect(
+    settings: Settings,
+    loader: Loader,
+    metrics: Metrics,
+    cache: EncoderCache,
+    tier: "RedisTier | None",
+) -> ModelRegistry:
     """Wire everything up, with nothing loaded yet."""
     encoders = EncoderHosts(
         policy=BatchingPolicy(
@@ -117,10 +150,16 @@ def _connect(settings: Settings, loader: Loader, metrics: Metrics, cache: Encode
         ),
         row_len=settings.row_len,
         cache=cache,
+        tier=tier,
         on_batch=metrics.saw_batch,
     )
     models = ModelRegistry(
-        loader, encoders, observer=metrics, row_len=settings.row_len, max_models=settings.max_models
+        loader,
+        encoders,
+        observer=metrics,
+        row_len=settings.row_len,
+        max_models=settings.max_models,
+        max_requests=settings.max_requests,
     )
     metrics.watch(models=models, encoders=encoders, cache=cache)
     return models

@@ -19,6 +19,7 @@ from service.kinds.answers import Answer
 from service.kinds.base import AnswerOptions, Kind, Readings
 from service.observer import Observer
 from service.planning import Plan, plan
+from service.priorities import Priority
 from service.shared_encoder import Lookup, SharedEncoder
 from service.tokenization import QuestionTooLong, TextSequence, TokenizedInput, Tokenizer
 
@@ -102,6 +103,7 @@ class Engine:
         options: AnswerOptions = DEFAULT_OPTIONS,
         timeout_s: float,
         times: StageTimes | None = None,
+        priority: Priority | None = None,
     ) -> Prediction:
         """Answer every asked task that fits, on every input.
 
@@ -111,12 +113,15 @@ class Engine:
             options: What the answers say beside the most probable.
             timeout_s: Seconds this may take.
             times: Filled with the stages' seconds.
+            priority: Share of the encoder; None if the request's size should tell.
 
         Raises:
             ServiceError: As ``service.errors`` tells them apart.
         """
         planned = plan(inputs, self.kinds if tasks is None else self.tasks_named(tasks))
-        readings, usage = await self.read(planned, timeout_s=timeout_s, times=times or StageTimes())
+        readings, usage = await self.read(
+            planned, timeout_s=timeout_s, times=times or StageTimes(), priority=priority
+        )
         answers: list[dict[str, Answer]] = [{} for _ in inputs]
         for reading in planned.readings:
             is_truncated = [_is_truncated(tokens) for tokens in readings[reading.tasks[0]].tokens]
@@ -135,12 +140,15 @@ class Engine:
         normalize: bool = True,
         timeout_s: float,
         times: StageTimes | None = None,
+        priority: Priority | None = None,
     ) -> Embeddings:
         """Pooled vectors of texts, by the bundle's default pooling.
 
         They are scaled to unit length by default: OpenAI's are, and its clients compare them by dot product.
         """
-        found = await self._encode(texts, deadline_s=self.clock() + timeout_s, times=times or StageTimes())
+        found = await self._encode(
+            texts, deadline_s=self.clock() + timeout_s, times=times or StageTimes(), priority=priority
+        )
         self.observer.saw_lookups(EMBEDDINGS, found.encoded.lookups)
         pooling = self.manifest.encoder.default_pooling
         vectors = np.stack([each.pooled[pooling] for each in found.encoded.encodings])
@@ -151,7 +159,7 @@ class Engine:
         )
 
     async def read(
-        self, planned: Plan, *, timeout_s: float, times: StageTimes
+        self, planned: Plan, *, timeout_s: float, times: StageTimes, priority: Priority | None = None
     ) -> tuple[dict[str, Readings], Usage]:
         """What each task has to answer from, by its name.
 
@@ -166,6 +174,7 @@ class Engine:
                 with_states=planned.with_states,
                 deadline_s=deadline_s,
                 times=times,
+                priority=priority,
             )
         except QuestionTooLong as error:
             faults = [
@@ -197,6 +206,7 @@ class Engine:
         with_states: Collection[int] = (),
         deadline_s: float,
         times: StageTimes,
+        priority: Priority | None,
     ) -> Found:
         started_s = self.clock()
         windows = await self.tokenizer.tokenize(sequences, with_offsets=with_offsets)
@@ -206,6 +216,7 @@ class Engine:
             [window for each in windows for window in each],
             with_states={index for index, place in enumerate(places) if place in with_states},
             deadline_s=deadline_s,
+            priority=priority,
         )
         times.queue, times.encode = encoded.queue_s, encoded.encode_s
         return Found(windows=windows, encoded=encoded)

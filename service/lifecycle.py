@@ -15,6 +15,9 @@ class Phase(StrEnum):
     STARTING = "starting"
     READY = "ready"
     DRAINING = "draining"
+    """Not ready for whoever routes traffic, who may take a while to notice: requests are still answered."""
+    STOPPING = "stopping"
+    """Requests are refused."""
 
 
 class Lifecycle:
@@ -29,11 +32,24 @@ class Lifecycle:
         """What answers requests.
 
         Raises:
-            NotReady: Before the start is complete, and while draining.
+            NotReady: Before the start is complete, and once the service ends.
         """
-        if self.phase is not Phase.READY or self._runtime is None:
-            raise NotReady(f"The service is {self.phase.value}. Try another replica, or again in a moment.")
+        if self.phase not in (Phase.READY, Phase.DRAINING) or self._runtime is None:
+            raise self._not_ready()
         return self._runtime
+
+    async def check_ready(self) -> None:
+        """Whether this replica should get requests.
+
+        Raises:
+            NotReady: Before the start is complete, while draining, and while an encoder keeps failing.
+        """
+        if self.phase is not Phase.READY:
+            raise self._not_ready()
+        await self.runtime.models.check_encoders()
+
+    def _not_ready(self) -> NotReady:
+        return NotReady(f"The service is {self.phase.value}. Try another replica, or again in a moment.")
 
     @property
     def loaded_runtime(self) -> "Runtime | None":
@@ -46,5 +62,10 @@ class Lifecycle:
         self.phase = Phase.READY
 
     def drain(self) -> None:
+        """Ask for no further requests, and answer those that come."""
+        if self.phase is Phase.READY:
+            self.phase = Phase.DRAINING
+
+    def stop(self) -> None:
         """Take no further requests."""
-        self.phase = Phase.DRAINING
+        self.phase = Phase.STOPPING

@@ -3,12 +3,13 @@
 One process serves, so the metrics live in its memory, in a registry of their own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
@@ -20,6 +21,7 @@ from service.encoder_cache import EncoderCache
 from service.encoding import BatchSize
 from service.models.encoders import EncoderHosts
 from service.models.registry import ModelRegistry
+from service.second_tier.tier import TierRead, TierWrite
 from service.shared_encoder import Lookup
 from service.telemetry.finished import FinishedRequest
 
@@ -44,6 +46,9 @@ class Metrics:
         self._task_requests = self._counter(
             "task_requests", "Requests that asked for a task.", "task", "status"
         )
+        self._model_requests = self._counter(
+            "model_requests", "Requests by the version that answered.", "name", "version", "status"
+        )
         self._stage_seconds = self._histogram(
             "stage_seconds", "Time of a request in tokenise, queue, encode or head.", SECONDS, "stage"
         )
@@ -57,10 +62,19 @@ class Metrics:
             "lookups", "Sequences by outcome: hit, miss (a new encoder row), coalesced.", "task", "outcome"
         )
 
+        self._tier_reads = self._counter("tier_reads", "Sequences looked for in the second tier.", "outcome")
+        self._tier_writes = self._counter("tier_writes", "Sequences for the second tier.", "outcome")
+        self._tier_seconds = self._histogram(
+            "tier_seconds", "What reading from the second tier added to a request.", SECONDS
+        )
+
     def saw_request(self, request: FinishedRequest) -> None:
         """A request was answered."""
         self._requests.labels(request.route, request.method, request.status).inc()
         self._request_seconds.labels(request.route).observe(request.seconds)
+        if request.model is not None:
+            name, version = request.model
+            self._model_requests.labels(name, version, request.status).inc()
         if not request.tasks:
             return
         for task in request.tasks:
@@ -79,6 +93,23 @@ class Metrics:
         """A request looked up these sequences for a task."""
         for outcome in set(lookups):
             self._lookups.labels(task, outcome.value).inc(lookups.count(outcome))
+
+    def saw_tier_reads(self, outcome: TierRead, count: int) -> None:
+        """So many sequences were looked for in the second tier."""
+        self._tier_reads.labels(outcome.value).inc(count)
+
+    def saw_tier_writes(self, outcome: TierWrite, count: int) -> None:
+        """So many sequences were to be stored in the second tier."""
+        self._tier_writes.labels(outcome.value).inc(count)
+
+    def saw_tier_wait(self, seconds: float) -> None:
+        """A request waited for the second tier."""
+        self._tier_seconds.observe(seconds)
+
+    def watch_tier(self, is_gone: Callable[[], bool]) -> None:
+        """Read the second tier's state whenever the metrics are read."""
+        gauge = Gauge(f"{PREFIX}tier_gone", "1 while its server is left alone.", registry=self.registry)
+        gauge.set_function(lambda: float(is_gone()))
 
     def watch(self, *, models: ModelRegistry, encoders: EncoderHosts, cache: EncoderCache) -> None:
         """Read models, queues and cache whenever the metrics are read."""
@@ -104,6 +135,9 @@ class _State(Collector):
         batchers = [host.batcher for host in self._encoders]
         yield _gauge("queue_sequences", "Sequences that wait.", sum(each.queue_len for each in batchers))
         yield _gauge("queue_tokens", "Tokens that wait.", sum(each.queue_tokens for each in batchers))
+        yield _gauge("requests_in_flight", "Requests that a model is leased to.", self._models.requests)
+        failed = max((each.failed_batches for each in batchers), default=0)
+        yield _gauge("failed_batches", "Encoder batches in a row that gave nothing but failures.", failed)
         yield self._bundle_info()
         num_bytes = _gauge("cache_bytes", "Memory of a store.", labels=["store"])
         max_bytes = _gauge("cache_max_bytes", "Bound of a store.", labels=["store"])

@@ -37,13 +37,16 @@ class EncodeOnce:
         """Load the bundle and check it; the port answers only after this."""
         from service.assembly import launch
         from service.settings import Settings
+        from service.shutdown import bound_shutdown
 
-        LIFECYCLE.get_ready(await launch(Settings()))
+        settings = Settings()
+        LIFECYCLE.get_ready(await launch(settings))
+        bound_shutdown(LIFECYCLE, drain_s=settings.drain_s)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
         """Refuse newcomers, then stop the threads."""
-        LIFECYCLE.drain()
+        LIFECYCLE.stop()
         if (runtime := LIFECYCLE.loaded_runtime) is not None:
             await runtime.close()
 

@@ -67,11 +67,27 @@ class Settings(BaseSettings):
         65_536, description="Tokens that may wait. Beyond, requests are refused (429)."
     )
 
+    max_requests: PositiveInt = Field(
+        1024, description="Requests under way at once. Beyond, they are refused before they are read (429)."
+    )
+    drain_s: PositiveFloat = Field(
+        25.0, description="Seconds that requests under way may take after SIGTERM; then they are cut off."
+    )
+
     pooled_cache_bytes: int = Field(
         256 * MIB, ge=0, description="Bytes of cached pooled vectors; 0 switches it off."
     )
     states_cache_bytes: int = Field(
         256 * MIB, ge=0, description="Bytes of cached token states; used only where a head needs them."
+    )
+
+    redis_url: SecretStr | None = Field(
+        None, description="Redis or Valkey server that replicas share encodings through: redis://host:6379/0."
+    )
+    redis_prefix: str = Field("encodeonce:", description="Of every key on that server.")
+    redis_ttl_s: PositiveInt = Field(86_400, description="Seconds that an encoding lives on that server.")
+    redis_timeout_ms: PositiveInt = Field(
+        20, description="Milliseconds that reading from that server may add to a request."
     )
 
     max_models: PositiveInt = Field(

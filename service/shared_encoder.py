@@ -1,8 +1,9 @@
 """The encoder as the tasks see it: sequences in, encodings out, each text computed once.
 
-key ─▶ cache ── hit ──────────────────────┐
-         └ miss ─▶ in flight? ── join ────┤
-                      └ no ─▶ queue ─▶ … ─┴▶ encodings
+key ─▶ cache ── hit ─────────────────────────────────────┐
+         └ miss ─▶ second tier, if there is one ── hit ──┤
+                      └ miss ─▶ in flight? ── join ──────┤
+                                   └ no ─▶ queue ─▶ … ───┴▶ encodings
 """
 
 import asyncio
@@ -15,6 +16,9 @@ from service.batcher import Batcher
 from service.encoder_cache import EncoderCache, sequence_key
 from service.encoding import Encoding
 from service.errors import DeadlineExceeded
+from service.priorities import Priority
+from service.second_tier.tier import SecondTier
+from service.second_tier.wire import Shapes
 from service.single_flight import Flight, SingleFlight
 from service.tokenization import TokenizedInput
 
@@ -53,6 +57,7 @@ class SharedEncoder:
         *,
         namespace: bytes,
         poolings: Iterable[Pooling],
+        shapes: Shapes,
         clock: Callable[[], float],
     ) -> None:
         self._batcher = batcher
@@ -60,10 +65,27 @@ class SharedEncoder:
         self._flights = SingleFlight()
         self._namespace = namespace
         self._poolings = frozenset(poolings)
+        self._shapes = shapes
         self._clock = clock
+        self._tier: SecondTier | None = None
+
+    def share(self, tier: SecondTier) -> None:
+        """Share encodings with other replicas from now on: this encoder has shown that its own are right."""
+        self._tier = tier
+
+    def store(self, key: bytes, encoding: Encoding) -> None:
+        """Keep what was computed."""
+        self._cache.put(key, encoding)
+        if self._tier is not None:
+            self._tier.keep(key, encoding)
 
     async def encode(
-        self, sequences: Sequence[TokenizedInput], *, with_states: Collection[int] = (), deadline_s: float
+        self,
+        sequences: Sequence[TokenizedInput],
+        *,
+        with_states: Collection[int] = (),
+        deadline_s: float,
+        priority: Priority | None = None,
     ) -> Encoded:
         """Encode, or find, every sequence.
 
@@ -72,6 +94,7 @@ class SharedEncoder:
             with_states: Places of those whose token states the caller reads. For the others an entry of the
                 cache will do whose token states were pushed out.
             deadline_s: When to give up, on the clock this was built with.
+            priority: Share of the encoder; None if the size of what is missing should tell.
 
         Raises:
             Overloaded: If the new ones do not fit the queue. Nothing was queued.
@@ -90,9 +113,13 @@ class SharedEncoder:
             for key, each, how in zip(keys, sequences, lookups, strict=True)
             if how is not Lookup.HIT
         }
+        if missing and self._tier is not None:
+            found |= await self._find_shared(self._tier, missing, keys_with_states)
+            lookups = [Lookup.HIT if key in found else Lookup.COALESCED for key in keys]
+            missing = {key: each for key, each in missing.items() if key not in found}
         flights: dict[bytes, Flight] = {}
         if missing:
-            flights, is_new = self._board(missing, deadline_s)
+            flights, is_new = self._board(missing, deadline_s, priority)
             lookups = _count_rows(keys, lookups, is_new)
             found |= await self._wait(flights, deadline_s)
         return Encoded(
@@ -117,13 +144,38 @@ class SharedEncoder:
         found[key] = cached
         return Lookup.HIT
 
+    async def _find_shared(
+        self, tier: SecondTier, missing: dict[bytes, TokenizedInput], with_states: Collection[bytes]
+    ) -> dict[bytes, Encoding]:
+        """What the second tier has, or the cache has got meanwhile."""
+        wanted = {key: each for key, each in missing.items() if self._flights.find(key) is None}
+        if not wanted:
+            return {}
+        shared = await tier.find(
+            wanted,
+            with_states=[key for key in wanted if key in with_states],
+            poolings=self._poolings,
+            shapes=self._shapes,
+        )
+        for key, encoding in shared.items():
+            self._cache.put(key, encoding)
+        found = dict(shared)
+        for key in missing.keys() - shared.keys():
+            self._look_up(key, found, with_states=key in with_states)
+        return found
+
     def _board(
-        self, missing: dict[bytes, TokenizedInput], deadline_s: float
+        self, missing: dict[bytes, TokenizedInput], deadline_s: float, priority: Priority | None
     ) -> tuple[dict[bytes, Flight], set[bytes]]:
         """Join the flights there are, and queue the rest: all of it or nothing."""
         flights = {key: flight for key in missing if (flight := self._flights.find(key)) is not None}
         new = [(key, sequence) for key, sequence in missing.items() if key not in flights]
-        for entry in self._batcher.submit(new, deadline_s=deadline_s):
+        if priority is None:
+            priority = self._batcher.priority_of(sum(each.num_tokens for each in missing.values()))
+        if priority is Priority.INTERACTIVE:
+            for flight in flights.values():
+                self._batcher.promote(flight.entry)
+        for entry in self._batcher.submit(new, deadline_s=deadline_s, priority=priority):
             flights[entry.key] = self._flights.open(entry)
         for flight in flights.values():
             flight.join(deadline_s=deadline_s)

@@ -7,10 +7,11 @@ from fastapi import Request
 from service.engine import DEFAULT_OPTIONS, EMBEDDINGS, Embeddings, Prediction
 from service.http.context import RequestContext, context_of
 from service.http.models import Leased
-from service.http.requests import while_connected
+from service.http.requests import priority, while_connected
 from service.inputs import TaskInput, count_sequences
 from service.kinds.base import AnswerOptions
 from service.limits import check_inputs, check_texts
+from service.models.shadowing import Answered
 
 
 async def predict(
@@ -33,9 +34,25 @@ async def predict(
     charge(context, sum(map(count_sequences, inputs)))
     context.tasks = tuple(model.engine.kinds if tasks is None else model.engine.tasks_named(tasks))
     work = model.engine.predict(
-        inputs, tasks=tasks, options=options, timeout_s=timeout_s, times=context.times
+        inputs,
+        tasks=tasks,
+        options=options,
+        timeout_s=timeout_s,
+        times=context.times,
+        priority=priority(request),
     )
-    return await while_connected(request, work)
+    prediction = await while_connected(request, work)
+    model.runtime.shadows.offer(
+        Answered(
+            model=model.model,
+            inputs=inputs,
+            tasks=tasks,
+            options=options,
+            answers=prediction.answers,
+            request_id=context.request_id,
+        )
+    )
+    return prediction
 
 
 async def embed(
@@ -50,8 +67,13 @@ async def embed(
     context = context_of(request)
     permitted_tasks(context, model, [EMBEDDINGS])
     charge(context, len(texts))
-    times = context.times
-    work = model.engine.embed(texts, normalize=normalize, timeout_s=timeout_s, times=times)
+    work = model.engine.embed(
+        texts,
+        normalize=normalize,
+        timeout_s=timeout_s,
+        times=context.times,
+        priority=priority(request),
+    )
     return await while_connected(request, work)
 
 

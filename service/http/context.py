@@ -81,6 +81,8 @@ class ContextLayer:
                 context.status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = context.request_id
+                if context.model is not None:
+                    headers["x-model-name"], headers["x-model-version"] = context.model
                 headers["server-timing"] = server_timing(context.times, time.perf_counter() - started_s)
                 if span is not None:
                     headers[TRACEPARENT] = span.traceparent

@@ -8,8 +8,8 @@ from fastapi import Request
 
 from service.assembly import Runtime
 from service.engine import Engine
-from service.errors import FieldError, InvalidRequest
 from service.http.context import context_of
+from service.http.requests import one_of
 from service.lifecycle import Lifecycle
 from service.models.model import Model
 from service.models.routing import Asked, CanaryWish
@@ -68,18 +68,8 @@ def leased(
         request_id=context.request_id,
         name=name or headers.get(NAME_HEADER),
         version=version or headers.get(VERSION_HEADER),
-        canary=_canary_wish(headers.get(CANARY_HEADER)),
+        canary=one_of(CanaryWish, request, CANARY_HEADER),
     )
     with runtime.models.lease(asked) as model:
         context.model = (model.name, model.version)
         yield Leased(runtime, model)
-
-
-def _canary_wish(given: str | None) -> CanaryWish | None:
-    if given is None:
-        return None
-    try:
-        return CanaryWish(given.strip().lower())
-    except ValueError:
-        fault = FieldError(CANARY_HEADER, f"Expected always or never, found {given!r}.")
-        raise InvalidRequest("The canary header is invalid.", errors=[fault]) from None

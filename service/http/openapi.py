@@ -105,6 +105,11 @@ def json_body(
                 "Milliseconds this request may take, up to the service's bound.",
                 {"type": "number", "exclusiveMinimum": 0},
             ),
+            header(
+                "x-priority",
+                "The request's share of the encoder. By default what fits into one batch is interactive.",
+                {"type": "string", "enum": ["interactive", "bulk"]},
+            ),
             *MODEL_HEADERS,
         ],
     }

@@ -21,8 +21,8 @@ def operations_router(lifecycle: Lifecycle) -> APIRouter:
 
     @router.get("/readyz", responses=problems(503), summary="May it get requests?")
     async def ready() -> Status:
-        """200 once the golden examples were answered, and until it drains."""
-        _ = lifecycle.runtime
+        """200 once the golden examples were answered, until it drains or its encoder keeps failing."""
+        await lifecycle.check_ready()
         return Status(status="ready")
 
     @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")

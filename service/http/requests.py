@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Iterator, Sequence
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -17,14 +18,17 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.inputs import TaskInput, explain_misfit
+from service.priorities import Priority
 from service.schemas import FORM_TAGS, TaskPredictRequest
 from service.settings import Settings
 
 JSON = "application/json"
 TIMEOUT_HEADER = "x-request-timeout-ms"
+PRIORITY_HEADER = "x-priority"
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 
 async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
@@ -100,6 +104,31 @@ def timeout_s(request: Request, settings: Settings) -> float:
         fault = FieldError(TIMEOUT_HEADER, "Expected milliseconds, a number above 0.")
         raise InvalidRequest("The timeout header is invalid.", errors=[fault])
     return min(seconds, settings.max_timeout_s)
+
+
+def priority(request: Request) -> Priority | None:
+    """What the request says of its priority, if anything.
+
+    Raises:
+        InvalidRequest: If that is no priority.
+    """
+    return one_of(Priority, request, PRIORITY_HEADER)
+
+
+def one_of(words: type[E], request: Request, name: str) -> E | None:
+    """A header that may say one of a few words.
+
+    Raises:
+        InvalidRequest: If it says something else.
+    """
+    given = request.headers.get(name)
+    if given is None:
+        return None
+    try:
+        return words(given.strip().lower())
+    except ValueError:
+        fault = FieldError(name, f"Expected {' or '.join(words)}, found {given!r}.")
+        raise InvalidRequest(f"The {name} header is invalid.", errors=[fault]) from None
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:

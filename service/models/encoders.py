@@ -1,5 +1,6 @@
 """The encoders in use: one session, one queue and one single flight for each, shared by its models."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -9,10 +10,19 @@ from service.batching import BatchingPolicy
 from service.bundle import Bundle
 from service.encoder_cache import EncoderCache, encoder_namespace
 from service.encoding import BatchSize, PackedEncoder
+from service.errors import NotReady, ServiceError
 from service.kinds.base import Kind
 from service.models.loading import EncoderParts
+from service.second_tier.tier import SecondTier
+from service.second_tier.wire import Shapes
 from service.shared_encoder import SharedEncoder
 from service.tokenization import TokenizedInput
+
+SUSPICIOUS_BATCHES = 3
+"""Batches in a row that gave nothing, from which on readiness asks the encoder itself."""
+
+PROBE = "ready"
+PROBE_TIMEOUT_S = 2.0
 
 
 class EncoderHost:
@@ -43,13 +53,14 @@ class EncoderHost:
             budget=budget,
             cost=parts.cost,
             row_len=row_len,
-            on_encoded=lambda entry, encoding: cache.put(entry.key, encoding),
+            on_encoded=lambda entry, encoding: self.shared.store(entry.key, encoding),
         )
         self.shared = SharedEncoder(
             self.batcher,
             cache,
             namespace=namespace,
             poolings=parts.entry.poolings,
+            shapes=Shapes.of(parts.entry),
             clock=time.monotonic,
         )
 
@@ -66,6 +77,35 @@ class EncoderHost:
             policy.max_batch_tokens, max_batch_tokens=policy.max_batch_tokens, row_len=self._row_len
         )
         return f"a short text takes {1e3 * cost.sequence_s(16):.1f} ms, a full batch {1e3 * full_s:.0f} ms"
+
+    def backlog_s(self) -> float:
+        """Seconds until what waits now is worked off."""
+        return self.parts.cost.backlog_s(
+            self.batcher.queue_tokens,
+            max_batch_tokens=self._policy.max_batch_tokens,
+            row_len=self._row_len,
+        )
+
+    async def check(self) -> None:
+        """Encode something that is known to be good, if nothing was computed for several batches.
+
+        An encoder that fails on everything (out of memory, a lost device) is so told from inputs that no
+        encoder could take, and one that has recovered comes back without traffic.
+
+        Raises:
+            NotReady: If that fails, too.
+        """
+        if self.batcher.failed_batches < SUSPICIOUS_BATCHES:
+            return
+        ((window,),) = await self.parts.tokenizer.tokenize([PROBE])
+        deadline_s = time.monotonic() + PROBE_TIMEOUT_S
+        try:
+            # No sequence has the bare namespace for its key.
+            (entry,) = self.batcher.submit([(self.namespace, window)], deadline_s=deadline_s)
+            await asyncio.wait_for(entry.future, PROBE_TIMEOUT_S)
+        except (ServiceError, TimeoutError) as error:
+            failed = self.batcher.failed_batches
+            raise NotReady(f"The encoder failed on its last {failed} batches.") from error
 
     def attach(self, kinds: Iterable[Kind]) -> None:
         """One more model, whose kinds these are, reads from this encoder."""
@@ -103,9 +143,11 @@ class EncoderHosts:
         policy: BatchingPolicy,
         row_len: int,
         cache: EncoderCache,
+        tier: SecondTier | None = None,
         on_batch: Callable[[BatchSize], None] = lambda _: None,
     ) -> None:
         self._policy = policy
+        self._tier = tier
         self._row_len = row_len
         self._cache = cache
         self._on_batch = on_batch
@@ -133,6 +175,11 @@ class EncoderHosts:
         host.batcher.start()
         self._hosts.append(host)
         return host
+
+    def trust(self, host: EncoderHost) -> None:
+        """An encoder has answered golden examples: let it share with other replicas."""
+        if self._tier is not None:
+            host.shared.share(self._tier)
 
     async def stop_unused(self) -> None:
         """Close every encoder that no model reads from any more."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from service.bundle import Bundle
-from service.errors import Conflict, UnknownModel
+from service.errors import Conflict, Overloaded, UnknownModel
 from service.golden import check_golden
 from service.models.encoders import EncoderHosts
 from service.models.loading import Loader
@@ -28,13 +28,22 @@ class ModelRegistry:
     """What is loaded, and which of it answers."""
 
     def __init__(
-        self, loader: Loader, encoders: EncoderHosts, *, observer: Observer, row_len: int, max_models: int
+        self,
+        loader: Loader,
+        encoders: EncoderHosts,
+        *,
+        observer: Observer,
+        row_len: int,
+        max_models: int,
+        max_requests: int,
     ) -> None:
         self._loader = loader
         self._encoders = encoders
         self._observer = observer
         self._row_len = row_len
         self._max_models = max_models
+        self._max_requests = max_requests
+        self._requests = 0
         self._models: dict[tuple[str, str], Model] = {}
         self._retired: set[Model] = set()
         self._routes: dict[str, Route] = {}
@@ -90,18 +99,30 @@ class ModelRegistry:
             raise UnknownModel(f"Unknown model {name!r}. Loaded: {', '.join(sorted(self._routes))}.")
         return self._routes[name]
 
+    @property
+    def requests(self) -> int:
+        """Under way."""
+        return self._requests
+
     @contextmanager
     def lease(self, asked: Asked) -> Iterator[Model]:
         """The model that answers a request, kept until the request is over.
 
         Raises:
             UnknownModel: As ``find``.
+            Overloaded: If too many requests are under way.
         """
         model = self.find(asked)
+        if self._requests >= self._max_requests:
+            raise Overloaded(
+                f"{self._requests} requests are under way already.", retry_after_s=model.host.backlog_s()
+            )
+        self._requests += 1
         model.leases += 1
         try:
             yield model
         finally:
+            self._requests -= 1
             model.leases -= 1
             if model.is_retired and not model.leases:
                 self._close_soon(model)
@@ -153,6 +174,15 @@ class ModelRegistry:
         """
         self.find(Asked(request_id="", name=name))
         self._default_name = name
+
+    async def check_encoders(self) -> None:
+        """Ask every encoder that seems to fail.
+
+        Raises:
+            NotReady: If one does.
+        """
+        for host in list(self._encoders):
+            await host.check()
 
     async def unload(self, name: str, version: str) -> Model:
         """Take a version away. Requests that it answers just now are finished.
@@ -211,6 +241,7 @@ class ModelRegistry:
             heads = await asyncio.to_thread(self._loader.load_heads, bundle)
             model = build_model(bundle, heads, host, observer=self._observer, row_len=self._row_len)
             await check_golden(model.engine, bundle.golden, tolerance=bundle.tolerance)
+            self._encoders.trust(host)
         except BaseException:
             if model is not None:
                 model.close()

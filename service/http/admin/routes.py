@@ -6,7 +6,16 @@ from fastapi import APIRouter, Request
 
 from service.assembly import Runtime
 from service.http.admin.auth import check_key
-from service.http.admin.schemas import LoadedModel, LoadRequest, Models, RouteInfo, RouteRequest
+from service.http.admin.schemas import (
+    DriftInfo,
+    DriftReport,
+    LoadedModel,
+    LoadRequest,
+    Models,
+    RouteInfo,
+    RouteRequest,
+    ServiceStatus,
+)
 from service.http.openapi import problems, request_body
 from service.http.requests import read_json
 from service.lifecycle import Lifecycle
@@ -60,6 +69,7 @@ def admin_router(lifecycle: Lifecycle) -> APIRouter:
         return LoadedModel.of(await admitted(request).administration.unload(name, version))
 
     _add_routing(router, admitted)
+    _add_draining(router, lifecycle, admitted)
     return router
 
 
@@ -88,6 +98,35 @@ def _add_routing(router: APIRouter, admitted: Callable[[Request], Runtime]) -> N
         """Also ends canary and shadow."""
         runtime = admitted(request)
         return RouteInfo.of(name, await runtime.administration.roll_back(name), runtime.models)
+
+    @router.get(
+        "/routes/{name}/drift",
+        responses=problems(401, 403, 404, 500, 503),
+        summary="Compare a version with its shadow",
+    )
+    async def report_drift(request: Request, name: str) -> DriftReport:
+        """By task, how often both decided alike, and how far their scores lie apart."""
+        runtime = admitted(request)
+        runtime.models.route_of(name)
+        drifts = runtime.shadows.drift(name)
+        return DriftReport(
+            name=name,
+            drifts=[DriftInfo.of(served, shadow, seen) for (served, shadow), seen in drifts.items()],
+        )
+
+
+def _add_draining(router: APIRouter, lifecycle: Lifecycle, admitted: Callable[[Request], Runtime]) -> None:
+    @router.get("/status", responses=problems(401, 403, 500, 503), summary="Phase and requests under way")
+    async def status(request: Request) -> ServiceStatus:
+        """What a drain waits for."""
+        return ServiceStatus(phase=lifecycle.phase, requests=admitted(request).models.requests)
+
+    @router.post("/drain", responses=problems(401, 403, 500, 503), summary="Turn readiness off")
+    async def drain(request: Request) -> ServiceStatus:
+        """Requests are still answered: whoever routes them takes a while to notice. There is no way back."""
+        runtime = admitted(request)
+        lifecycle.drain()
+        return ServiceStatus(phase=lifecycle.phase, requests=runtime.models.requests)
 
 
 def _change(body: RouteRequest) -> RouteChange:

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.lifecycle import Phase
+from service.models.drift import Drift
 from service.models.model import Model
 from service.models.registry import ModelRegistry
 from service.models.routing import Route, Share
@@ -105,3 +107,57 @@ class Models(_Model):
 
     models: list[LoadedModel]
     routes: list[RouteInfo]
+
+
+class TaskDriftInfo(_Model):
+    """How far a shadow's answers for a task lie from what was served."""
+
+    compared: int = Field(description="Answers.")
+    agreement: float | None = Field(description="Share of equal decisions; null of values.")
+    mean_distance: float = Field(description="Mean of each answer's largest difference of a score.")
+    max_distance: float
+
+
+class DriftInfo(_Model):
+    """A served version beside its shadow, since the shadow began."""
+
+    served: str
+    shadow: str
+    requests: int = Field(description="Answered by both.")
+    failed: int = Field(description="Not answered by the shadow.")
+    skipped: int = Field(description="Not asked again: enough copies were under way.")
+    tasks: dict[str, TaskDriftInfo]
+
+    @classmethod
+    def of(cls, served: str, shadow: str, drift: Drift) -> "DriftInfo":
+        """Describe what was seen."""
+        return cls(
+            served=served,
+            shadow=shadow,
+            requests=drift.requests,
+            failed=drift.failed,
+            skipped=drift.skipped,
+            tasks={
+                task: TaskDriftInfo(
+                    compared=seen.compared,
+                    agreement=seen.agreement,
+                    mean_distance=seen.mean_distance,
+                    max_distance=seen.distance_max,
+                )
+                for task, seen in sorted(drift.tasks.items())
+            },
+        )
+
+
+class DriftReport(_Model):
+    """Answer of ``GET /admin/v1/routes/{name}/drift``."""
+
+    name: str
+    drifts: list[DriftInfo]
+
+
+class ServiceStatus(_Model):
+    """Answer of ``GET /admin/v1/status`` and ``POST /admin/v1/drain``."""
+
+    phase: Phase
+    requests: int = Field(description="Under way.")

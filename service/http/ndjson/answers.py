@@ -25,6 +25,7 @@ from service.http.requests import parse_inputs
 from service.inputs import TaskInput, count_sequences
 from service.kinds.base import AnswerOptions
 from service.limits import check_inputs
+from service.priorities import Priority
 from service.settings import Settings
 
 T = TypeVar("T")
@@ -72,6 +73,7 @@ class LineAnswerer:
     options: AnswerOptions
     timeout_s: float
     """For each window of lines, from when it is taken up."""
+    priority: Priority
     request_id: str
     times: StageTimes
     """Filled with those of the window that was answered last."""
@@ -135,6 +137,7 @@ class LineAnswerer:
                 options=self.options,
                 timeout_s=deadline_s - _clock(),
                 times=self.times,
+                priority=self.priority,
             )
         self.tally.add_usage(prediction.usage)
         return [{"version": model.version, "prediction": self._unwrap(each)} for each in prediction.answers]

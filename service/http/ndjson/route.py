@@ -12,9 +12,10 @@ from service.http.context import context_of
 from service.http.models import leased
 from service.http.ndjson.answers import LineAnswerer
 from service.http.ndjson.stream import MEDIA_TYPE, NdjsonStream
-from service.http.requests import explain, refuse_compression, timeout_s
+from service.http.requests import explain, priority, refuse_compression, timeout_s
 from service.kinds.base import AnswerOptions
 from service.lifecycle import Lifecycle
+from service.priorities import Priority
 
 MEDIA_TYPES = frozenset({MEDIA_TYPE, "application/ndjson", "application/jsonl"})
 
@@ -59,6 +60,7 @@ def ndjson_response(request: Request, lifecycle: Lifecycle, *, task: str | None 
             top_k=query.top_k, return_scores=query.return_scores, return_logits=query.return_logits
         ),
         timeout_s=timeout_s(request, settings),
+        priority=priority(request) or Priority.BULK,
         request_id=context.request_id,
         times=context.times,
     )

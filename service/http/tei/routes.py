@@ -147,7 +147,7 @@ def _add_operations(router: APIRouter, lifecycle: Lifecycle) -> None:
     )
     async def health() -> Response:
         """As ``/readyz``."""
-        _ = lifecycle.runtime
+        await lifecycle.check_ready()
         return Response()
 
     @router.get(

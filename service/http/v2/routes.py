@@ -95,7 +95,7 @@ def _add_health(router: APIRouter, lifecycle: Lifecycle) -> None:
     )
     async def ready() -> Response:
         """As ``/readyz``."""
-        _ = lifecycle.runtime
+        await lifecycle.check_ready()
         return Response()
 
 

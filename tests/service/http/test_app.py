@@ -63,6 +63,7 @@ async def test_predict_answers_the_tasks_that_fit_each_input(client: httpx.Async
     response = await client.post("/v1/predict", json={"inputs": ["a b", {"text": "a", "text_pair": "b"}]})
     answer = PredictResponse.model_validate_json(response.content)
     assert (answer.model, answer.version) == ("fake", "1.2.3")
+    assert (response.headers["x-model-name"], response.headers["x-model-version"]) == ("fake", "1.2.3")
     assert [set(each) for each in answer.predictions] == [
         {"intent", "sentiment", "urgency"},
         {"duplicate", "similar"},
@@ -231,7 +232,7 @@ async def test_a_passed_deadline_is_504() -> None:
         encoder.gate.set()
 
 
-async def test_before_the_start_and_while_draining_it_is_503_but_alive() -> None:
+async def test_before_the_start_and_at_the_end_it_is_503_but_alive() -> None:
     lifecycle = Lifecycle()
     async with running(parts()) as runtime, client_of(lifecycle) as client:
         for _ in range(2):
@@ -242,7 +243,62 @@ async def test_before_the_start_and_while_draining_it_is_503_but_alive() -> None
             assert (await client.get("/metrics")).status_code == 200
             lifecycle.get_ready(runtime)
             assert (await client.get("/readyz")).json() == {"status": "ready"}
-            lifecycle.drain()
+            lifecycle.stop()
+
+
+async def test_while_draining_it_is_not_ready_but_answers_those_who_did_not_notice() -> None:
+    lifecycle = Lifecycle()
+    async with running(parts()) as runtime, client_of(lifecycle) as client:
+        lifecycle.get_ready(runtime)
+        lifecycle.drain()
+        assert_problem(await client.get("/readyz"), 503)
+        assert (await client.post("/v1/predict", json={"inputs": ["a"]})).status_code == 200
+
+
+async def test_an_encoder_that_fails_on_everything_turns_readiness_off_until_it_recovers() -> None:
+    encoder = FakeEncoderSession()
+    lifecycle = Lifecycle()
+    async with running(parts(encoder=encoder)) as runtime, client_of(lifecycle) as client:
+        lifecycle.get_ready(runtime)
+        encoder.is_lost = True
+        for number in range(3):
+            assert (await client.get("/readyz")).status_code == 200
+            assert_problem(await client.post("/v1/predict", json={"inputs": [f"a {number}"]}), 500)
+        assert_problem(await client.get("/readyz"), 503)
+        encoder.is_lost = False
+        assert (await client.get("/readyz")).status_code == 200
+        assert runtime.batcher.failed_batches == 0
+
+
+async def test_inputs_that_no_encoder_could_take_leave_it_ready() -> None:
+    lifecycle = Lifecycle()
+    async with running(parts()) as runtime, client_of(lifecycle) as client:
+        lifecycle.get_ready(runtime)
+        for number in range(5):
+            assert_problem(await client.post("/v1/predict", json={"inputs": [f"{POISON} {number}"]}), 500)
+        assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_more_requests_than_the_bound_are_429_before_they_are_read() -> None:
+    encoder = FakeEncoderSession()
+    async with serving(encoder, max_requests=1) as (client, _):
+        encoder.gate.clear()
+        held = asyncio.create_task(client.post("/v1/predict", json={"inputs": ["held"]}))
+        await asyncio.to_thread(encoder.entered.wait, PATIENCE_S)
+        response = await client.post("/v1/predict", content=b"{", headers=JSON)
+        assert_problem(response, 429)
+        assert int(response.headers["retry-after"]) >= 1
+        encoder.gate.set()
+        assert (await held).status_code == 200
+
+
+async def test_a_priority_that_is_none_is_422(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/predict", json={"inputs": ["a"]}, headers={"x-priority": "high"})
+    assert assert_problem(response, 422).errors[0].field == "x-priority"
+    for priority in ("interactive", "Bulk"):
+        body = {"inputs": ["a"]}
+        response = await client.post("/v1/predict", json=body, headers={"x-priority": priority})
+        assert response.status_code == 200
 
 
 async def test_a_fault_of_the_encoder_is_500_without_a_trace(client: httpx.AsyncClient) -> None:
@@ -328,6 +384,7 @@ async def test_metrics_count_requests_stages_batches_and_lookups(client: httpx.A
         'encodeonce_requests_total{method="POST",route="/v1/predict",status="200"} 2.0',
         'encodeonce_requests_total{method="GET",route="unmatched",status="404"} 1.0',
         'encodeonce_task_requests_total{status="200",task="intent"} 2.0',
+        'encodeonce_model_requests_total{name="fake",status="200",version="1.2.3"} 2.0',
         'encodeonce_lookups_total{outcome="miss",task="intent"} 1.0',
         'encodeonce_lookups_total{outcome="hit",task="intent"} 1.0',
         'encodeonce_stage_seconds_count{stage="encode"} 2.0',

@@ -41,6 +41,9 @@ ROUTES = {
     "/admin/v1/models/{name}/{version}": "delete",
     "/admin/v1/routes/{name}": "patch",
     "/admin/v1/routes/{name}/rollback": "post",
+    "/admin/v1/routes/{name}/drift": "get",
+    "/admin/v1/status": "get",
+    "/admin/v1/drain": "post",
 }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from export.manifest import GoldenExample
+from service.assembly import Runtime
 from service.http.app import create_app
 from service.lifecycle import Lifecycle
 from tests.support.service_fakes import PATIENCE_S, FakeEncoderSession, parts, running
@@ -22,15 +24,24 @@ ROUTES = [
     ("DELETE", "/models/fake/2"),
     ("PATCH", "/routes/fake"),
     ("POST", "/routes/fake/rollback"),
+    ("GET", "/routes/fake/drift"),
+    ("GET", "/status"),
+    ("POST", "/drain"),
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Served:
     """A client of the service, with the operator's key."""
 
-    def __init__(self, client: httpx.AsyncClient, encoder: FakeEncoderSession) -> None:
-        self.client = client
-        self.encoder = encoder
+    client: httpx.AsyncClient
+    runtime: Runtime
+    encoder: FakeEncoderSession
+    shadow_encoder: FakeEncoderSession
+    """Of version 3."""
+
+    async def settle_shadows(self) -> None:
+        await asyncio.gather(*self.runtime.shadows._under_way)
 
     async def admin(
         self, method: str, path: str, body: Any = None, *, status: int = 200, key: str = KEY
@@ -53,11 +64,11 @@ class Served:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    encoder, lifecycle = FakeEncoderSession(), Lifecycle()
+    encoder, other, lifecycle = FakeEncoderSession(), FakeEncoderSession(), Lifecycle()
     loaded = [
         parts(encoder=encoder),
         parts(version="2"),
-        parts(version="3", fingerprint=OTHER),
+        parts(version="3", fingerprint=OTHER, encoder=other),
         parts(version="bad", golden=[WRONG]),
     ]
     transport = httpx.ASGITransport(create_app(lifecycle))
@@ -66,7 +77,7 @@ async def served() -> AsyncIterator[Served]:
         httpx.AsyncClient(transport=transport, base_url="http://test") as client,
     ):
         lifecycle.get_ready(runtime)
-        yield Served(client, encoder)
+        yield Served(client=client, runtime=runtime, encoder=encoder, shadow_encoder=other)
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -201,3 +212,37 @@ async def test_the_models_are_listed_for_operators_and_for_openais_clients(serve
         ("fake@1.2.3", True),
         ("fake@2", False),
     ]
+
+
+async def test_a_shadow_answers_nobody_and_its_drift_is_reported(served: Served) -> None:
+    await served.load("3")
+    await served.admin("PATCH", "/routes/fake", {"shadow": {"version": "3", "percent": 100}})
+    for number in range(5):
+        body = {"inputs": [f"text {number}", {"text": "a", "text_pair": "b"}]}
+        answer = (await served.client.post("/v1/predict", json=body)).json()
+        assert answer["version"] == "1.2.3"
+        await served.settle_shadows()
+    (drift,) = (await served.admin("GET", "/routes/fake/drift"))["drifts"]
+    assert (drift["served"], drift["shadow"]) == ("1.2.3", "3")
+    assert (drift["requests"], drift["failed"], drift["skipped"]) == (5, 0, 0)
+    assert drift["tasks"]["intent"]["compared"] == 5
+    assert 0 <= drift["tasks"]["intent"]["agreement"] <= 1
+    assert drift["tasks"]["similar"]["agreement"] is None
+    assert drift["tasks"]["similar"]["max_distance"] > 0
+
+
+async def test_a_shadow_that_fails_costs_nobody_an_answer(served: Served) -> None:
+    await served.load("3")
+    await served.admin("PATCH", "/routes/fake", {"shadow": {"version": "3", "percent": 100}})
+    served.shadow_encoder.is_lost = True
+    assert await served.answered_by() == "1.2.3"
+    await served.settle_shadows()
+    (drift,) = (await served.admin("GET", "/routes/fake/drift"))["drifts"]
+    assert (drift["requests"], drift["failed"]) == (0, 1)
+
+
+async def test_a_drain_turns_readiness_off_and_answers_on(served: Served) -> None:
+    assert await served.admin("GET", "/status") == {"phase": "ready", "requests": 0}
+    assert await served.admin("POST", "/drain") == {"phase": "draining", "requests": 0}
+    assert (await served.client.get("/readyz")).status_code == 503
+    assert await served.answered_by() == "1.2.3"
