@@ -14,9 +14,11 @@ from pathlib import Path
 from rich.console import Console
 
 from export import joining
-from export.bundle import STAGES, export_bundle
+from export.bundle import export_bundle, stages_of
 from export.errors import ExportError
-from export.manifest import BundleError, Manifest
+from export.manifest import BundleError, Manifest, Precision
+from export.precisions.budget import DEFAULT_BUDGET
+from export.precisions.build import DEFAULT_MAX_ROWS, REDUCED, PrecisionWishes
 from export.verify import verify_bundle
 from training.errors import TrainingError
 from training.progress import build_progress, say
@@ -24,7 +26,12 @@ from training.progress import build_progress, say
 
 def run_export(options: argparse.Namespace, console: Console) -> None:
     """Export, then say what was made."""
-    stages = STAGES if options.into is None else joining.STAGES
+    wishes = PrecisionWishes(
+        precisions=tuple(dict.fromkeys(options.precisions)),
+        budget=options.precision_budget,
+        max_rows=options.precision_rows,
+    )
+    stages = stages_of(wishes) if options.into is None else joining.STAGES
     with build_progress(console) as progress:
         bar = progress.add_task("exporting", total=len(stages), note="")
 
@@ -35,13 +42,16 @@ def run_export(options: argparse.Namespace, console: Console) -> None:
 
         labels = {"version": options.version, "name": options.name}
         if options.into is None:
-            manifest = export_bundle(options.run, options.output, **labels, report=report)
+            manifest = export_bundle(options.run, options.output, **labels, wishes=wishes, report=report)
         else:
             manifest = joining.join_bundle(options.run, options.into, options.output, **labels, report=report)
         progress.update(bar, completed=len(stages), note="")
     size = sum(entry.size_bytes for entry in manifest.files.values()) / 1e6
     tasks = ", ".join(manifest.tasks)
     say(console, f"{options.output}: {manifest.name} {manifest.version}, {size:.0f} MB, tasks {tasks}")
+    for precision, found in (manifest.precisions.reports if manifest.precisions else {}).items():
+        if precision in wishes.precisions:
+            say(console, f"  {precision} {'kept' if found.is_kept else 'NOT kept'}: {found.reason}")
     if options.bento_model:
         tag = save_to_bento_store(options.output, options.bento_model, manifest)
         say(console, f"saved in the BentoML model store as {tag}")
@@ -74,8 +84,9 @@ def run_verify(bundle: Path, console: Console) -> None:
     fingerprint = manifest.encoder.fingerprint[:12]
     say(console, f"{bundle}: {manifest.name} {manifest.version} is intact")
     say(console, f"  {len(manifest.files)} files match their hashes; encoder {fingerprint}…")
-    for task, gap in verification.deviations.items():
-        say(console, f"  {task}: golden examples deviate by at most {gap:.1e}")
+    for precision, deviations in verification.deviations.items():
+        for task, gap in deviations.items():
+            say(console, f"  {task} in {precision}: golden examples deviate by at most {gap:.1e}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,8 +119,46 @@ def _export_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", default=f"{now:%Y%m%d.%H%M%S}", help="bundle version; the time by default"
     )
+    parser.add_argument(
+        "--precisions",
+        nargs="*",
+        default=[],
+        type=Precision,
+        choices=REDUCED,
+        metavar="PRECISION",
+        help=f"also try {', '.join(REDUCED)}; kept where every task's dev metric stays within the budget; "
+        "not with --into",
+    )
+    parser.add_argument(
+        "--precision-budget",
+        type=_points,
+        default=DEFAULT_BUDGET,
+        metavar="POINTS",
+        help="what a task's primary dev metric may lose, in points of 0.01 (%(default)s)",
+    )
+    parser.add_argument(
+        "--precision-rows",
+        type=_count,
+        default=DEFAULT_MAX_ROWS,
+        metavar="N",
+        help="dev rows of a task that precisions are judged on at most (%(default)s)",
+    )
     parser.add_argument("--bento-model", metavar="NAME", help="also save it in the BentoML model store")
     return parser
+
+
+def _points(text: str) -> float:
+    points = float(text)
+    if not points >= 0:
+        raise argparse.ArgumentTypeError(f"expected points of at least 0, found {text}")
+    return points
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return count
 
 
 def _verify_parser() -> argparse.ArgumentParser:

@@ -7,17 +7,19 @@ from pathlib import Path
 from export.encoder import export_encoder
 from export.entries import encoder_entry, task_entry, trainable_encoder
 from export.errors import ExportError
-from export.golden import answer_samples
+from export.golden import answer_samples, golden_examples
 from export.heads import export_heads, trained_heads
 from export.manifest import (
     GOLDEN_FILE,
     TOKENIZER_FILE,
     EncoderEntry,
     Manifest,
+    PrecisionTable,
     hash_file,
 )
 from export.model_card import model_card
 from export.parity import TOLERANCE, Parity, check_parity
+from export.precisions.build import ExportedModel, PrecisionWishes, add_precisions, precision_stages
 from export.sessions import Graph
 from export.staging import check_output, seal, staged
 from export.verify import verify_bundle
@@ -27,13 +29,20 @@ ENCODER_FILE = "encoder.onnx"
 LOADING, ENCODER, HEADS = "loading the checkpoint", "exporting the encoder", "exporting the heads"
 COMPARING, VERIFYING = "comparing the graphs with the torch model", "verifying the bundle"
 STAGES = (LOADING, ENCODER, HEADS, COMPARING, VERIFYING)
-"""In their order; each is reported as it begins."""
+"""In their order; each is reported as it begins. Reduced precisions are stages of their own in between."""
+FP32_ALONE = PrecisionWishes()
 
 Report = Callable[[str], None]
 
 
 def export_bundle(
-    run: Path, output: Path, *, version: str, name: str | None = None, report: Report = lambda _: None
+    run: Path,
+    output: Path,
+    *,
+    version: str,
+    name: str | None = None,
+    wishes: PrecisionWishes = FP32_ALONE,
+    report: Report = lambda _: None,
 ) -> Manifest:
     """Export a run's best checkpoint.
 
@@ -44,6 +53,7 @@ def export_bundle(
         output: The bundle; must not exist.
         version: Written into the manifest and every answer of the service.
         name: Of the bundle; the configuration's by default.
+        wishes: Reduced precisions to try.
         report: Told each stage as it begins.
 
     Raises:
@@ -54,10 +64,21 @@ def export_bundle(
     report(LOADING)
     trained = load_evaluated(run)
     with staged(output) as staging:
-        manifest = _write(trained, staging, version=version, name=name or trained.config.name, report=report)
+        exported, parity = _write(trained, staging, report)
+        encoder, precisions = exported.encoder, None
+        if wishes.precisions:
+            encoder, precisions = add_precisions(exported, wishes, report=report)
+        manifest = _write_manifest(
+            exported, encoder, precisions, parity, version=version, name=name or trained.config.name
+        )
         report(VERIFYING)
         verify_bundle(staging)
     return manifest
+
+
+def stages_of(wishes: PrecisionWishes) -> tuple[str, ...]:
+    """What an export reports, in order."""
+    return (*STAGES[:-1], *precision_stages(wishes), STAGES[-1])
 
 
 def load_evaluated(run: Path) -> TrainedModel:
@@ -73,7 +94,8 @@ def load_evaluated(run: Path) -> TrainedModel:
     return trained
 
 
-def _write(trained: TrainedModel, folder: Path, *, version: str, name: str, report: Report) -> Manifest:
+def _write(trained: TrainedModel, folder: Path, report: Report) -> tuple[ExportedModel, Parity]:
+    """Everything in fp32 but manifest and card."""
     tokenizer_json = trained.tokenizer.to_str()
     encoder = encoder_entry(trained, tokenizer_json, file=ENCODER_FILE, tolerance=TOLERANCE)
     report(ENCODER)
@@ -98,26 +120,43 @@ def _write(trained: TrainedModel, folder: Path, *, version: str, name: str, repo
     )
     (folder / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
     (folder / GOLDEN_FILE).write_text(samples.golden_lines(), encoding="utf-8")
-    return _write_manifest(trained, encoder, parity, folder, version=version, name=name)
-
-
-def _write_manifest(
-    trained: TrainedModel, encoder: EncoderEntry, parity: Parity, folder: Path, *, version: str, name: str
-) -> Manifest:
-    """Hash everything, write the manifest last."""
-    files = [ENCODER_FILE, TOKENIZER_FILE, GOLDEN_FILE, *map(head_file, trained.tasks)]
-    manifest = Manifest(
-        name=name,
-        version=version,
-        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    exported = ExportedModel(
+        trained=trained,
+        folder=folder,
         encoder=encoder,
         tasks={
             task: task_entry(trained, task, file=head_file(task), encoder_fingerprint=encoder.fingerprint)
             for task in trained.tasks
         },
+        golden=golden_examples(samples.examples, samples.logits),
+        tokenizer_json=tokenizer_json,
+    )
+    return exported, parity
+
+
+def _write_manifest(
+    exported: ExportedModel,
+    encoder: EncoderEntry,
+    precisions: PrecisionTable | None,
+    parity: Parity,
+    *,
+    version: str,
+    name: str,
+) -> Manifest:
+    """Hash everything, write the manifest last."""
+    folder = exported.folder
+    graphs = [graph.file for graph in encoder.graphs.values()]
+    files = [*graphs, TOKENIZER_FILE, GOLDEN_FILE, *map(head_file, exported.tasks)]
+    manifest = Manifest(
+        name=name,
+        version=version,
+        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        encoder=encoder,
+        tasks=dict(exported.tasks),
+        precisions=precisions,
         files={file: hash_file(folder / file) for file in files},
     )
-    return seal(manifest, folder, card=model_card(manifest, trained, parity))
+    return seal(manifest, folder, card=model_card(manifest, exported.trained, parity))
 
 
 def head_file(task: str) -> str:

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from export.errors import ExportError
 from export.inference import run_task
 from export.inputs import input_fault, sequences_of
-from export.manifest import GOLDEN_FILE, BundleFileError, GoldenExample, Manifest, Precision, deviation
+from export.manifest import (
+    GOLDEN_FILE,
+    BundleFileError,
+    EncoderEntry,
+    GoldenExample,
+    TaskEntry,
+    deviation,
+)
 from export.sessions import Graph
 from training.assembly.trained import TrainedModel
 from training.data import encode_examples, load_examples
@@ -100,31 +107,42 @@ def golden_examples(samples: Mapping[str, Examples], logits: Mapping[str, Logits
 
 
 def check_golden(
-    manifest: Manifest,
+    encoder: EncoderEntry,
+    tasks: Mapping[str, TaskEntry],
     golden: Sequence[GoldenExample],
     tokenizer_json: str,
-    encoder: Graph,
-    heads: Mapping[str, Graph],
+    *,
+    encoder_graph: Graph,
+    head_graphs: Mapping[str, Graph],
+    tolerance: float,
 ) -> dict[str, float]:
     """Answer golden examples with the bundle's own files.
+
+    Args:
+        encoder: The manifest's entry.
+        tasks: Likewise.
+        golden: At least one of each task.
+        tokenizer_json: The bundle's.
+        encoder_graph: Of any precision.
+        head_graphs: By task.
+        tolerance: Largest deviation allowed.
 
     Returns:
         Largest deviation of each task.
 
     Raises:
-        BundleFileError: If an example deviates by more than the encoder graph's tolerance.
+        BundleFileError: If an example deviates by more than the tolerance.
     """
-    tokenizer = build_tokenizer(tokenizer_json, manifest.encoder.max_length)
-    tolerance = manifest.encoder.graphs[Precision.FP32].tolerance
-    worst = dict.fromkeys(manifest.tasks, 0.0)
+    tokenizer = build_tokenizer(tokenizer_json, encoder.max_length)
+    worst = dict.fromkeys(tasks, 0.0)
     missing = worst.keys() - {example.task for example in golden}
     if missing:
         raise BundleFileError(f"{GOLDEN_FILE} has no example of task {', '.join(sorted(missing))}")
     for number, example in enumerate(golden, 1):
         where = f"golden example {number} of task {example.task!r}"
-        if example.task not in manifest.tasks:
+        if example.task not in tasks:
             raise BundleFileError(f"{where}: the bundle has no such task")
-        task = manifest.tasks[example.task]
+        task = tasks[example.task]
         fault = input_fault(task.kind, example.input)
         if fault is not None:
             raise BundleFileError(f"{where}: {fault}, found {', '.join(example.input)}")
@@ -133,7 +151,7 @@ def check_golden(
         except ValueError as error:
             raise BundleFileError(f"{where}: {error}") from error
         found = run_task(
-            manifest.encoder, task, sequences, encoder_graph=encoder, head_graph=heads[example.task]
+            encoder, task, sequences, encoder_graph=encoder_graph, head_graph=head_graphs[example.task]
         )
         gap = _gap(found, example, where)
         if not gap <= tolerance:

@@ -69,6 +69,7 @@ def join_bundle(
     report(LOADING)
     before = read_manifest(bundle)
     verify_files(bundle, before)
+    before = in_fp32(before)
     trained = load_evaluated(run)
     _check_fit(trained, before, bundle)
     with staged(output) as staging:
@@ -93,6 +94,20 @@ def join_bundle(
         report(VERIFYING)
         verify_bundle(staging)
     return manifest
+
+
+def in_fp32(manifest: Manifest) -> Manifest:
+    """Without reduced precisions: they were judged by the old tasks alone."""
+    graphs = manifest.encoder.graphs
+    reduced = {graph.file for precision, graph in graphs.items() if precision is not Precision.FP32}
+    alone = {"graphs": {Precision.FP32: graphs[Precision.FP32]}}
+    return manifest.model_copy(
+        update={
+            "encoder": manifest.encoder.model_copy(update=alone),
+            "precisions": None,
+            "files": {file: entry for file, entry in manifest.files.items() if file not in reduced},
+        }
+    )
 
 
 def _check_fit(trained: TrainedModel, before: Manifest, bundle: Path) -> None:

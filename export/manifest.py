@@ -6,6 +6,7 @@ A leaf: standard library and pydantic only, so that the service can read a bundl
       manifest.json              this schema
       tokenizer.json             fast tokenizer; truncates to ``encoder.max_length``, never pads
       encoder.onnx               packed rows → ``last_hidden_state`` and ``pooled_<name>``
+      encoder.<precision>.onnx   the same in int8 or fp16, where that was asked for and good enough
       heads/<task>.onnx          named inputs → ``logits``
       golden.jsonl               one ``GoldenExample`` a line
       MODEL_CARD.md
@@ -290,7 +291,7 @@ class TaskEntry(_Entry):
     """Of question answering, whose two outputs are start and end logits."""
     head: HeadEntry
     metrics: dict[str, float] = Field(default_factory=dict)
-    """Dev metrics of the fp32 model, by the field's names."""
+    """Dev metrics of the fp32 torch model, by the field's names."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -328,6 +329,28 @@ class TaskEntry(_Entry):
         return HeadInput.LAST_HIDDEN_STATE not in self.head.inputs
 
 
+class PrecisionReport(_Entry):
+    """How an encoder graph of one precision does on dev, through ONNX Runtime."""
+
+    is_kept: bool
+    """Whether the bundle has its graph."""
+    reason: str
+    """For people: why it was kept or not."""
+    metrics: dict[TaskName, dict[str, float]]
+    """By task, then by the field's names."""
+
+
+class PrecisionTable(_Entry):
+    """The evidence that reduced precisions were judged by."""
+
+    budget: float = Field(ge=0)
+    """Points (0.01) that a task's primary metric might lose."""
+    rows: dict[TaskName, int]
+    """Dev rows that were read, the same for every precision."""
+    reports: dict[Precision, PrecisionReport]
+    """fp32 among them: what the others are compared with."""
+
+
 class Manifest(_Entry):
     """Everything the service knows about a bundle before it opens a graph."""
 
@@ -337,6 +360,8 @@ class Manifest(_Entry):
     created_at: str
     encoder: EncoderEntry
     tasks: dict[TaskName, TaskEntry] = Field(min_length=1)
+    precisions: PrecisionTable | None = None
+    """None where no reduced precision was asked for."""
     files: dict[str, FileEntry]
     """Every file of the bundle but the manifest, by its path relative to the bundle."""
 
@@ -353,6 +378,9 @@ class Manifest(_Entry):
                     f"task {name!r} reads pooling {task.pooling}, but the encoder has "
                     f"{', '.join(self.encoder.poolings)}"
                 )
+        for precision, report in (self.precisions.reports if self.precisions else {}).items():
+            if report.is_kept != (precision in self.encoder.graphs):
+                raise ValueError(f"precisions.reports.{precision} and encoder.graphs contradict each other")
         named = [graph.file for graph in self.encoder.graphs.values()]
         named += [task.head.file for task in self.tasks.values()]
         for file in [*named, TOKENIZER_FILE, GOLDEN_FILE]:

@@ -1,14 +1,17 @@
 """``MODEL_CARD.md``: what a bundle is, for people."""
 
+import re
 from collections.abc import Mapping
 
 from export.architecture import architecture, gate_table
-from export.manifest import Manifest, TaskEntry, TaskKind
+from export.manifest import Manifest, PrecisionTable, TaskEntry, TaskKind
 from export.parity import Parity
 from training.assembly.trained import TrainedModel
 
 ECE, ECE_CALIBRATED = "ece", "ece_calibrated"
 """Names of the expected calibration error among the dev metrics."""
+PRECISIONS = "## Precisions"
+"""Title of a section that a bundle with further heads no longer has."""
 
 
 def model_card(manifest: Manifest, trained: TrainedModel, parity: Parity) -> str:
@@ -39,6 +42,7 @@ def model_card(manifest: Manifest, trained: TrainedModel, parity: Parity) -> str
             *architecture(trained.model),
             *gate_table(trained.metrics.get("gates", {})),
             *_calibration(manifest.tasks, "## Calibration"),
+            *_precisions(manifest),
             "## Data",
             "",
             *_data(trained),
@@ -75,6 +79,7 @@ def joined_card(before: str, manifest: Manifest, trained: TrainedModel, parity: 
     tasks = {name: manifest.tasks[name] for name in trained.tasks}
     training = trained.config.training
     _, _, rest = before.partition("\n")
+    rest = re.sub(rf"(?ms)^{PRECISIONS}$.*?(?=^## )", "", rest)  # the new bundle has fp32 alone
     return "\n".join(
         [
             f"# {manifest.name}, version {manifest.version}",
@@ -154,6 +159,36 @@ def _calibration(every: Mapping[str, TaskEntry], heading: str) -> list[str]:
         ),
         "",
     ]
+
+
+def _precisions(manifest: Manifest) -> list[str]:
+    """The section on reduced precisions; none where none was asked for."""
+    table = manifest.precisions
+    if table is None:
+        return []
+    return [
+        PRECISIONS,
+        "",
+        "Each task's primary dev metric through ONNX Runtime on a CPU. A precision is kept where no task "
+        f"loses more than {table.budget:g} points (0.01). fp16 is for devices that compute in it.",
+        "",
+        f"| task | metric | dev rows | {' | '.join(table.reports)} |",
+        f"|---|---|---|{'---|' * len(table.reports)}",
+        *(_precision_row(table, name) for name in manifest.tasks),
+        "",
+        *(
+            f"- {precision}: {'kept' if report.is_kept else 'not kept'}; {report.reason}."
+            for precision, report in table.reports.items()
+        ),
+        "",
+    ]
+
+
+def _precision_row(table: PrecisionTable, task: str) -> str:
+    metrics = [report.metrics[task] for report in table.reports.values()]
+    primary = next(iter(metrics[0]))
+    values = " | ".join(f"{each[primary]:.4f}" for each in metrics)
+    return f"| {task} | {primary} | {table.rows[task]} | {values} |"
 
 
 def _thresholds(task: TaskEntry) -> str:

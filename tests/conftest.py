@@ -1,7 +1,8 @@
 """Fixtures shared by all tests: the tiny run and bundle, made once a session."""
 
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +83,28 @@ def tiny_service(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) ->
         yield address
     finally:
         stop(process)
+
+
+@pytest.fixture(scope="session")
+def reduced_bundle(session_folder: Path, tiny_run: Path, tiny_bundle: Path) -> Path:
+    """The tiny bundle with int8 and fp16 beside fp32, whatever they lose. Copy it before changing it."""
+
+    def copy_heads(_: object, files: Mapping[str, Path], **__: int) -> None:
+        for task, file in files.items():
+            shutil.copy(tiny_bundle / f"heads/{task}.onnx", file)
+
+    def make(folder: Path) -> None:
+        from export.bundle import export_bundle
+        from export.precisions.build import REDUCED, PrecisionWishes
+
+        with pytest.MonkeyPatch.context() as patch:  # the exporter's graphs are there already
+            encoder = tiny_bundle / "encoder.onnx"
+            patch.setattr("export.bundle.export_encoder", lambda _, file, *__: shutil.copy(encoder, file))
+            patch.setattr("export.bundle.export_heads", copy_heads)
+            wishes = PrecisionWishes(precisions=REDUCED, budget=1000)
+            export_bundle(tiny_run, folder / "reduced", version="1", wishes=wishes)
+
+    return made_once(session_folder / "reduced_bundles", make) / "reduced"
 
 
 @pytest.fixture(scope="session")

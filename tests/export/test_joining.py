@@ -7,7 +7,7 @@ import pytest
 from export.__main__ import main
 from export.errors import ExportError
 from export.joining import STAGES, join_bundle
-from export.manifest import MANIFEST_FILE, Manifest, hash_file, read_golden, read_manifest
+from export.manifest import MANIFEST_FILE, Manifest, Precision, hash_file, read_golden, read_manifest
 from export.verify import verify_bundle
 from tests.export.conftest import edit_manifest, perturb, rehash
 from tests.support.growing import NEW_TASKS
@@ -56,7 +56,8 @@ def test_golden_examples_and_card_are_extended(tiny_bundle: Path, grown_bundle: 
     before, after = read_golden(tiny_bundle), read_golden(grown_bundle)
     assert after[: len(before)] == before
     assert {example.task for example in after[len(before) :]} == set(NEW_TASKS)
-    assert set(verify_bundle(grown_bundle).deviations) > set(NEW_TASKS)
+    (deviations,) = verify_bundle(grown_bundle).deviations.values()
+    assert set(deviations) > set(NEW_TASKS)
     old, new = ((bundle / "MODEL_CARD.md").read_text() for bundle in (tiny_bundle, grown_bundle))
     assert new.startswith("# tiny, version 2\n" + old.partition("\n")[2])
     section = new.split("## Added in version 2: tone, things\n")[1]
@@ -143,3 +144,17 @@ def test_heads_without_an_encoder_are_no_bundle_by_themselves(
     assert main([str(grown_run), "--output", str(tmp_path / "alone")]) == 2
     assert "python -m export RUN --into BUNDLE" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("copied_heads")
+def test_a_bundle_that_grows_has_fp32_alone_since_its_precisions_were_judged_without_the_new_tasks(
+    reduced_bundle: Path, grown_run: Path, tmp_path: Path
+) -> None:
+    assert "## Precisions" in (reduced_bundle / "MODEL_CARD.md").read_text()
+    manifest = join_bundle(grown_run, reduced_bundle, tmp_path / "grown", version="2")
+    assert list(manifest.encoder.graphs) == [Precision.FP32]
+    assert manifest.precisions is None
+    assert [file.name for file in (tmp_path / "grown").glob("*.onnx")] == ["encoder.onnx"]
+    card = (tmp_path / "grown" / "MODEL_CARD.md").read_text()
+    assert "## Precisions" not in card
+    assert "## Data" in card

@@ -22,12 +22,13 @@ from export.manifest import (
     read_golden,
 )
 from export.packing import PackedRows, pack_rows
+from export.precisions.dev import TaskGraph, dev_logits
 from export.sessions import Graph
 from export.verify import verify_bundle
 from tests.export.conftest import perturb, rehash
 from tests.support.tiny_kinds import LABELS, PARTS, STRIDE, TAGS
 from training.assembly.trained import TrainedModel, load_model
-from training.data import encode_examples
+from training.data import encode_examples, load_examples
 from training.evaluation import predict_logits
 
 OVER_STATES = ("mood", "same", "entities", "parts", "answer")
@@ -61,7 +62,7 @@ def golden(tiny_bundle: Path) -> dict[str, list[GoldenExample]]:
 def test_every_kind_is_exported_and_verified(tiny_bundle: Path, manifest: Manifest) -> None:
     assert {task.kind for task in manifest.tasks.values()} == set(TaskKind)
     assert set(OVER_STATES) | set(POOLED) == set(manifest.tasks)
-    deviations = verify_bundle(tiny_bundle).deviations
+    (deviations,) = verify_bundle(tiny_bundle).deviations.values()
     assert set(deviations) == set(manifest.tasks)
     assert max(deviations.values()) < 1e-4
 
@@ -95,6 +96,22 @@ def test_the_manifest_says_what_each_kind_needs_to_be_served(
     assert (tasks["next"].pair, tasks["step"].pair) == (PairMode.CROSS_ENCODER, PairMode.BI_ENCODER)
     for name, fitted in trained.metrics["calibration"].items():
         assert tasks[name].temperature == fitted["temperature"]
+
+
+@pytest.mark.parametrize("name", [*OVER_STATES, *POOLED])
+def test_dev_rows_through_the_graphs_have_the_logits_of_torch(
+    tiny_bundle: Path, manifest: Manifest, trained: TrainedModel, name: str
+) -> None:
+    task, entry = trained.tasks[name], manifest.tasks[name]
+    rows = encode_examples(task, load_examples(task, trained.config.tasks[name].data.dev), trained.tokenizer)
+    graphs = TaskGraph(
+        head=Graph(tiny_bundle / entry.head.file),
+        pooling=entry.pooling,
+        is_token_level=entry.kind.is_token_level,
+    )
+    found = dev_logits(manifest.encoder, Graph(tiny_bundle / "encoder.onnx"), graphs, rows)
+    for each, expected in zip(found, predict_logits(trained.model, task, rows, batch_size=8), strict=True):
+        np.testing.assert_allclose(each, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_architectures_are_described_for_people(manifest: Manifest) -> None:

@@ -40,7 +40,15 @@ def test_exporting_on_a_terminal_shows_a_bar_over_the_stages(
 ) -> None:
     stream = io.StringIO()
     options = Namespace(
-        run=tiny_run, output=tmp_path / "tiny", into=None, version="1", name=None, bento_model=None
+        run=tiny_run,
+        output=tmp_path / "tiny",
+        into=None,
+        version="1",
+        name=None,
+        bento_model=None,
+        precisions=[],
+        precision_budget=0.5,
+        precision_rows=9,
     )
     run_export(options, Console(file=stream, force_terminal=True, width=120))
     assert f"{len(STAGES)}/{len(STAGES)}" in stream.getvalue()

@@ -1,0 +1,1 @@
+"""Reduced precisions of the encoder's graph: made, measured on dev, and kept only within a budget."""
