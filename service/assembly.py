@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from service.batcher import Batcher
 from service.batching import BatchingPolicy
 from service.encoder_cache import EncoderCache
+from service.encoding import Rounding
 from service.engine import Engine
 from service.keys.ring import KeyRing
 from service.metrics import Metrics
@@ -151,6 +152,7 @@ def _connect(
         row_len=settings.row_len,
         cache=cache,
         tier=tier,
+        rounding=Rounding(settings.cache_dtype),
         on_batch=metrics.saw_batch,
     )
     models = ModelRegistry(

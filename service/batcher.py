@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import TypeAlias
 
 from service.batching import BatchingPolicy, QueueEntry, select_batch
-from service.cost import CostModel
+from service.cost import Cost
 from service.encoding import Encoding
 from service.errors import (
     DeadlineExceeded,
@@ -63,7 +63,7 @@ class Batcher:
         encode: Encode,
         *,
         policy: BatchingPolicy,
-        cost: CostModel,
+        cost: Cost,
         row_len: int,
         budget: QueueBudget | None = None,
         on_encoded: Callable[[QueueEntry, Encoding], None] = lambda _entry, _encoding: None,

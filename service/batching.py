@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
-from service.cost import CostModel
+from service.cost import Cost
 from service.encoding import Encoding
 from service.priorities import Priority
 from service.tokenization import TokenizedInput
@@ -70,9 +70,7 @@ class Selection:
     """Nobody waits for them."""
 
 
-def select_batch(
-    queue: Iterable[QueueEntry], now_s: float, policy: BatchingPolicy, cost: CostModel
-) -> Selection:
+def select_batch(queue: Iterable[QueueEntry], now_s: float, policy: BatchingPolicy, cost: Cost) -> Selection:
     """Choose the next batch.
 
     Args:

@@ -1,8 +1,11 @@
-"""What an encoder batch costs in seconds, fitted to a few measured shapes at warm-up."""
+"""What an encoder batch costs in seconds: fitted to a few shapes at warm-up, and again to what comes."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import median
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,16 @@ class CostSample:
     rows: int
     row_len: int
     seconds: float
+
+
+class Cost(Protocol):
+    """What the queue asks."""
+
+    def sequence_s(self, num_tokens: int) -> float:
+        """Seconds of one sequence alone: the least that anybody waits for it."""
+
+    def backlog_s(self, num_tokens: int, *, max_batch_tokens: int, row_len: int) -> float:
+        """Seconds until a queue of so many tokens is worked off in full batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +51,51 @@ class CostModel:
         batches = -(-num_tokens // max_batch_tokens)
         rows = -(-num_tokens // row_len)
         return batches * self.fixed_s + rows * (self.batch_s(1, row_len) - self.fixed_s)
+
+
+WINDOW = 64
+"""Batches that are remembered: some seconds under load."""
+REFIT_EVERY = 16
+"""Batches between two fits. One takes about half a millisecond."""
+ANCHORS = ((1, 16), (1, 64), (8, 64))
+"""Shapes at which the warm-up's model counts as one measured batch each, at the speed of now: recent batches
+may all be of one shape, which says nothing of others."""
+
+
+class RefittedCost:
+    """A cost model that follows the machine: other work on its cores, a lower clock, longer texts."""
+
+    def __init__(self, first: CostModel) -> None:
+        self._first = first
+        self._recent: deque[CostSample] = deque(maxlen=WINDOW)
+        self._num_seen = 0
+        self.model = first
+        """Replaced as a whole: the encoder's thread fits, the event loop reads."""
+
+    def saw(self, sample: CostSample) -> None:
+        """A batch has run."""
+        self._recent.append(sample)
+        self._num_seen += 1
+        if self._num_seen % REFIT_EVERY == 0:
+            self.model = fit_cost([*self._anchors(), *self._recent])
+
+    def _anchors(self) -> list[CostSample]:
+        slowdown = median(each.seconds / self._first_s(each.rows, each.row_len) for each in self._recent)
+        return [
+            CostSample(rows=rows, row_len=row_len, seconds=slowdown * self._first_s(rows, row_len))
+            for rows, row_len in ANCHORS
+        ]
+
+    def _first_s(self, rows: int, row_len: int) -> float:
+        return max(self._first.batch_s(rows, row_len), 1e-9)
+
+    def sequence_s(self, num_tokens: int) -> float:
+        """As the model says."""
+        return self.model.sequence_s(num_tokens)
+
+    def backlog_s(self, num_tokens: int, *, max_batch_tokens: int, row_len: int) -> float:
+        """As the model says."""
+        return self.model.backlog_s(num_tokens, max_batch_tokens=max_batch_tokens, row_len=row_len)
 
 
 def fit_cost(samples: Sequence[CostSample]) -> CostModel:

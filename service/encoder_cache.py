@@ -17,8 +17,8 @@ from service.byte_lru import ByteLRU
 from service.encoding import Encoding
 from service.tokenization import TokenizedInput
 
-PooledVectors: TypeAlias = Mapping[Pooling, NDArray[np.float32]]
-States: TypeAlias = NDArray[np.float32]
+PooledVectors: TypeAlias = Mapping[Pooling, NDArray[np.floating]]
+States: TypeAlias = NDArray[np.floating]
 
 
 def encoder_namespace(manifest: Manifest, precision: Precision) -> bytes:

@@ -1,5 +1,6 @@
 """The encoder over a few sequences: pack, run, and cut each sequence's own outputs out."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,16 +10,24 @@ from numpy.typing import NDArray
 from export.manifest import EncoderEntry, Pooling
 from service.packing import PackedBatch, Placement, pack
 from service.sessions import EncoderOutputs, EncoderSession
+from service.settings import CacheDtype
 from service.tokenization import TokenizedInput
+
+LARGEST_HALF = float(np.finfo(np.float16).max)
+HALF_TOLERANCE = 0.01
+"""Room for what rounding does to logits: sums over a few hundred numbers, whose errors mostly cancel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Encoding:
-    """What the encoder says about one sequence. Owns its memory."""
+    """What the encoder says about one sequence. Owns its memory.
 
-    pooled: Mapping[Pooling, NDArray[np.float32]]
+    Its numbers are float32 or, to keep twice as many, float16.
+    """
+
+    pooled: Mapping[Pooling, NDArray[np.floating]]
     """Each of shape ``(hidden_size,)``, or ``(num_layers + 1, hidden_size)`` of a layered pooling."""
-    states: NDArray[np.float32] | None
+    states: NDArray[np.floating] | None
     """Shape ``(num_tokens, hidden_size)``; only where a loaded head reads token states."""
 
 
@@ -30,6 +39,30 @@ class BatchSize:
     rows: int
     row_len: int
     tokens: int
+    seconds: float
+    """That the session took."""
+
+
+class Rounding:
+    """How encodings are stored: as computed, or rounded to fp16.
+
+    Fresh ones are rounded, too, so that an answer does not depend on whether its encoding was cached. The
+    error is at most 2⁻¹¹ of a number, or 2⁻²⁵ of one below 2⁻¹⁴; beyond 65,504 a number is held at that.
+    """
+
+    def __init__(self, dtype: CacheDtype) -> None:
+        self._is_half = dtype is CacheDtype.FP16
+        self.tolerance = HALF_TOLERANCE if self._is_half else 0.0
+        """What it may add to a golden example's deviation."""
+
+    def keep(self, numbers: NDArray[np.float32]) -> NDArray[np.floating]:
+        """A copy, so that one cached vector does not keep the whole batch's memory alive."""
+        if not self._is_half:
+            return numbers.copy()
+        return numbers.clip(-LARGEST_HALF, LARGEST_HALF).astype(np.float16)
+
+
+AS_COMPUTED = Rounding(CacheDtype.FP32)
 
 
 class PackedEncoder:
@@ -41,7 +74,9 @@ class PackedEncoder:
         entry: EncoderEntry,
         *,
         needs_states: Callable[[TokenizedInput], bool],
+        rounding: Rounding = AS_COMPUTED,
         on_batch: Callable[[BatchSize], None] = lambda _: None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Bind a session to the bundle's conventions.
 
@@ -51,12 +86,16 @@ class PackedEncoder:
             needs_states: Whether some loaded head may read the token states of such a sequence. Decided by
                 the sequence alone, never by who asks first: else equal texts of two tasks could cost two
                 rows.
+            rounding: How the encodings are stored.
             on_batch: Told the size of each batch that ran.
+            clock: Monotonic seconds.
         """
         self._session = session
         self._entry = entry
         self._needs_states = needs_states
+        self._rounding = rounding
         self._on_batch = on_batch
+        self._clock = clock
 
     def encode(self, sequences: Sequence[TokenizedInput]) -> list[Encoding]:
         """Encode in one batch, or in several where padding would outgrow them; results in the given order."""
@@ -74,25 +113,31 @@ class PackedEncoder:
             position_offset=self._entry.position_offset,
         )
         keeps_states = [self._needs_states(sequence) for sequence in sequences]
+        started_s = self._clock()
         outputs = self._session.encode(batch, with_states=any(keeps_states))
-        self._on_batch(_size(batch))
+        self._on_batch(_size(batch, self._clock() - started_s))
         return [
-            _cut(outputs, placement, with_states=keep)
+            _cut(outputs, placement, self._rounding, with_states=keep)
             for placement, keep in zip(batch.placements, keeps_states, strict=True)
         ]
 
 
-def _size(batch: PackedBatch) -> BatchSize:
+def _size(batch: PackedBatch, seconds: float) -> BatchSize:
     rows, row_len = batch.shape
-    return BatchSize(sequences=len(batch.placements), rows=rows, row_len=row_len, tokens=batch.num_tokens)
+    return BatchSize(
+        sequences=len(batch.placements),
+        rows=rows,
+        row_len=row_len,
+        tokens=batch.num_tokens,
+        seconds=seconds,
+    )
 
 
-def _cut(outputs: EncoderOutputs, place: Placement, *, with_states: bool) -> Encoding:
-    """Copies, so that one cached vector does not keep the whole batch's memory alive."""
-    pooled = {pooling: vectors[place.segment].copy() for pooling, vectors in outputs.pooled.items()}
+def _cut(outputs: EncoderOutputs, place: Placement, rounding: Rounding, *, with_states: bool) -> Encoding:
+    pooled = {pooling: rounding.keep(vectors[place.segment]) for pooling, vectors in outputs.pooled.items()}
     states = None
     if with_states:
         if outputs.last_hidden_state is None:
             raise RuntimeError("The encoder session was asked for token states and gave none.")
-        states = outputs.last_hidden_state[place.row, place.start : place.start + place.length].copy()
+        states = rounding.keep(outputs.last_hidden_state[place.row, place.start : place.start + place.length])
     return Encoding(pooled=pooled, states=states)

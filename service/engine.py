@@ -151,7 +151,7 @@ class Engine:
         )
         self.observer.saw_lookups(EMBEDDINGS, found.encoded.lookups)
         pooling = self.manifest.encoder.default_pooling
-        vectors = np.stack([each.pooled[pooling] for each in found.encoded.encodings])
+        vectors = np.stack([each.pooled[pooling] for each in found.encoded.encodings], dtype=np.float32)
         return Embeddings(
             vectors=_unit(vectors) if normalize else vectors,
             is_truncated=list(map(_is_truncated, found.windows)),

@@ -69,12 +69,14 @@ class Head:
         """The named inputs of a graph over pooled vectors. Shape ``(len(rows), hidden_size)`` each."""
         assert self.task.pooling is not None, "checked by the manifest"  # noqa: S101
         return {
-            name: np.stack([row[name is HeadInput.POOLED_B].pooled[self.task.pooling] for row in rows])
+            name: np.stack(
+                [row[name is HeadInput.POOLED_B].pooled[self.task.pooling] for row in rows], dtype=np.float32
+            )
             for name in self.task.head.inputs
         }
 
 
-def _states(encoding: Encoding) -> NDArray[np.float32]:
+def _states(encoding: Encoding) -> NDArray[np.floating]:
     if encoding.states is None:
         raise ValueError("A head reads token states, but they were not kept for this sequence.")
     return encoding.states

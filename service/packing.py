@@ -256,7 +256,7 @@ class PackedStates:
     """Shape ``(rows, row_len)``."""
 
 
-def pack_states(states: Sequence[NDArray[np.float32]], *, row_len: int) -> PackedStates:
+def pack_states(states: Sequence[NDArray[np.floating]], *, row_len: int) -> PackedStates:
     """Lay cached token states into rows again, for the heads that read them.
 
     In order, so that segment ``i`` is ``states[i]`` (next fit: a little more padding than ``pack``, no

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from export.manifest import BundleError, describe_faults
+from export.manifest import BundleError, Precision, describe_faults
 from service.bundle import open_bundle
 from service.keys.file import KeyFileError
 from service.keys.ring import KeyRing
@@ -30,7 +30,8 @@ def check_settings_and_bundle() -> None:
     """
     try:
         settings = Settings()
-        open_bundle(settings.bundle, settings.precision)
+        # Which graph `auto` takes is measured in the worker.
+        open_bundle(settings.bundle, Precision.FP32 if settings.precision == "auto" else settings.precision)
         KeyRing.read(settings.api_keys_file)
     except ValidationError as error:
         raise SystemExit(f"ENCODEONCE_* settings: {describe_faults(error)}") from None

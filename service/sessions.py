@@ -5,9 +5,10 @@ is the session's own affair: CUDA is another provider with ``FixedRows``, not an
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,12 @@ SHORTEST_ROW = 16
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
 """Graph optimisations of ONNX Runtime that cost more than they save.
 
-Its fused residual sum and layer norm takes three times as long on a CPU as the two operators (1.0 ms against
-0.3 ms for 512 tokens of MiniLM, 2026-11, onnxruntime 1.31): 8 % of the encoder in fp32, 17 % in int8.
+Its fused residual sum and layer norm takes several times as long on a CPU as the two operators (onnxruntime
+1.31). The last line of ``python -m loadtests.precisions`` shows what that is of the encoder.
 """
+
+Feed: TypeAlias = Mapping[EncoderInput, NDArray[np.int64]]
+"""A graph's inputs. Each of shape ``(rows, row_len)``."""
 
 LAST_HIDDEN_STATE = "last_hidden_state"
 LOGITS = "logits"
@@ -66,8 +70,26 @@ class OnnxEncoderSession:
     """The encoder graph in ONNX Runtime, through bound buffers."""
 
     def __init__(
-        self, path: Path, entry: EncoderEntry, *, provider: Provider, num_threads: int, row_len: int
+        self,
+        path: Path,
+        entry: EncoderEntry,
+        *,
+        provider: Provider,
+        num_threads: int,
+        row_len: int,
+        lanes: int = 1,
     ) -> None:
+        """Open a graph.
+
+        Args:
+            path: Of the graph.
+            entry: Of the manifest.
+            provider: Where it runs.
+            num_threads: That work together on a run.
+            row_len: Tokens of a shared row.
+            lanes: Runs at the same time that a batch is cut into, by its rows, on a CPU. ONNX Runtime takes
+                concurrent runs of one session; they share its weights.
+        """
         self._session = _open_session(path, provider=provider, num_threads=num_threads)
         # The provider may have failed to load (no cuDNN): ONNX Runtime then falls back by itself.
         used_cuda = self._session.get_providers()[0] == "CUDAExecutionProvider"
@@ -75,12 +97,21 @@ class OnnxEncoderSession:
         self.row_shapes = row_shapes(self.provider, entry, row_len=row_len)
         self._inputs = entry.inputs
         self._poolings = entry.poolings
+        self._lanes = lanes
+        self._helpers = ThreadPoolExecutor(max(1, lanes - 1), thread_name_prefix="lane")
         self._device_inputs: dict[tuple[int, int], dict[EncoderInput, Any]] = {}
 
     def encode(self, batch: PackedBatch, *, with_states: bool) -> EncoderOutputs:
         """Run one packed batch. ONNX Runtime releases the GIL meanwhile."""
+        arrays = {name: getattr(batch, name.value) for name in self._inputs}
+        parts = split_rows(arrays, self._lanes)
+        helped = [self._helpers.submit(self._run, part, with_states=with_states) for part in parts[1:]]
+        outputs = [self._run(parts[0], with_states=with_states), *(each.result() for each in helped)]
+        return outputs[0] if len(outputs) == 1 else _join(outputs)
+
+    def _run(self, arrays: Feed, *, with_states: bool) -> EncoderOutputs:
         binding = self._session.io_binding()
-        self._bind_inputs(binding, batch)
+        self._bind_inputs(binding, arrays)
         names = [pooling.output_name for pooling in self._poolings] + [LAST_HIDDEN_STATE] * with_states
         for name in names:
             # The number of segments is data: the session allocates, on the host, where the cache and the
@@ -93,8 +124,7 @@ class OnnxEncoderSession:
             last_hidden_state=outputs.get(LAST_HIDDEN_STATE),
         )
 
-    def _bind_inputs(self, binding: Any, batch: PackedBatch) -> None:  # noqa: ANN401 - untyped library
-        arrays = {name: getattr(batch, name.value) for name in self._inputs}
+    def _bind_inputs(self, binding: Any, arrays: Feed) -> None:  # noqa: ANN401 - untyped library
         if self.provider is Provider.CPU:
             for name, array in arrays.items():
                 binding.bind_cpu_input(name.value, array)
@@ -103,7 +133,7 @@ class OnnxEncoderSession:
             buffer.update_inplace(arrays[name])
             binding.bind_ortvalue_input(name.value, buffer)
 
-    def _device_buffers(self, arrays: Mapping[EncoderInput, NDArray[np.int64]]) -> dict[EncoderInput, Any]:
+    def _device_buffers(self, arrays: Feed) -> dict[EncoderInput, Any]:
         """Device memory of the batch's shape, kept: ``FixedRows`` makes the shapes few."""
         from onnxruntime import OrtValue
 
@@ -125,6 +155,30 @@ class OnnxHeadSession:
         """Logits of shape ``(batch_size, num_outputs)``."""
         (logits,) = self._session.run([LOGITS], {name.value: array for name, array in inputs.items()})
         return np.asarray(logits, dtype=np.float32)
+
+
+def split_rows(arrays: Feed, count: int) -> list[Feed]:
+    """Cut a batch into at most so many parts of whole rows, as even as they can be.
+
+    Args:
+        arrays: Each of shape ``(rows, row_len)``.
+        count: At least one.
+    """
+    rows = len(next(iter(arrays.values())))
+    if count == 1 or rows == 1:
+        return [arrays]
+    parts = {name: np.array_split(array, min(count, rows)) for name, array in arrays.items()}
+    return [dict(zip(parts, part, strict=True)) for part in zip(*parts.values(), strict=True)]
+
+
+def _join(outputs: Sequence[EncoderOutputs]) -> EncoderOutputs:
+    """Outputs of parts as of the whole: segments ascend row by row, and so do their vectors."""
+    states = [each.last_hidden_state for each in outputs if each.last_hidden_state is not None]
+    pooled = {pooling: [each.pooled[pooling] for each in outputs] for pooling in outputs[0].pooled}
+    return EncoderOutputs(
+        pooled={pooling: np.concatenate(vectors) for pooling, vectors in pooled.items()},
+        last_hidden_state=np.concatenate(states) if states else None,
+    )
 
 
 def row_shapes(provider: Provider, entry: EncoderEntry, *, row_len: int) -> RowShapes:

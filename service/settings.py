@@ -34,6 +34,13 @@ class LogFormat(StrEnum):
     """An object a line."""
 
 
+class CacheDtype(StrEnum):
+    """Number format that encodings are kept in."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+
+
 class Settings(BaseSettings):
     """One frozen object; nothing else of the service reads the environment."""
 
@@ -43,14 +50,18 @@ class Settings(BaseSettings):
         DEFAULT_BUNDLE,
         description="Folder of the bundle to serve. By default bundles/support_desk beside the code.",
     )
-    precision: Precision = Field(
-        Precision.FP32, description="Encoder graph to run: fp32, or one the bundle has."
+    precision: Precision | Literal["auto"] = Field(
+        Precision.FP32,
+        description="Encoder graph to run: fp32, another that the bundle has, or auto: the fastest of them, "
+        "measured at the start.",
     )
     provider: Provider = Field(
         Provider.AUTO, description="auto, cpu or cuda. auto takes CUDA where a device answers."
     )
     threads: PositiveInt | Literal["auto"] = Field(
-        "auto", description="Threads of the encoder on the CPU. auto is the number of usable cores."
+        "auto",
+        description="Threads of the encoder on the CPU. auto takes all usable cores, in the way that is "
+        "quickest: measured at the start.",
     )
 
     max_batch_tokens: PositiveInt = Field(
@@ -79,6 +90,10 @@ class Settings(BaseSettings):
     )
     states_cache_bytes: int = Field(
         256 * MIB, ge=0, description="Bytes of cached token states; used only where a head needs them."
+    )
+    cache_dtype: CacheDtype = Field(
+        CacheDtype.FP32,
+        description="fp16 holds twice as many encodings. Every encoding is rounded to it, cached or not.",
     )
 
     redis_url: SecretStr | None = Field(

@@ -1,13 +1,13 @@
 """Run the encoder on made-up batches before the first request: to have its memory, and to learn its cost."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from export.manifest import EncoderEntry
 from service.cost import CostModel, CostSample, fit_cost
-from service.packing import pack
+from service.packing import PackedBatch, pack
 from service.sessions import EncoderSession
 from service.tokenization import TokenizedInput
 
@@ -26,12 +26,7 @@ def measure_cost(
     """Time a few batches from one short text to a full budget, and fit the cost model to them."""
     samples = []
     for lengths in _workload(row_len=min(row_len, entry.max_length), max_batch_tokens=max_batch_tokens):
-        batch = pack(
-            [_sequence(length, entry.pad_token_id) for length in lengths],
-            session.row_shapes,
-            pad_token_id=entry.pad_token_id,
-            position_offset=entry.position_offset,
-        )
+        batch = _pack(session, entry, lengths)
         seconds = []
         for _ in range(REPEATS):
             started_s = clock()
@@ -40,6 +35,23 @@ def measure_cost(
         rows, length = batch.shape
         samples.append(CostSample(rows=rows, row_len=length, seconds=max(min(seconds), 1e-9)))
     return fit_cost(samples)
+
+
+def full_batch(
+    session: EncoderSession, entry: EncoderEntry, *, row_len: int, max_batch_tokens: int
+) -> PackedBatch:
+    """The largest of the batches that ``measure_cost`` times."""
+    *_, lengths = _workload(row_len=min(row_len, entry.max_length), max_batch_tokens=max_batch_tokens)
+    return _pack(session, entry, lengths)
+
+
+def _pack(session: EncoderSession, entry: EncoderEntry, lengths: Sequence[int]) -> PackedBatch:
+    return pack(
+        [_sequence(length, entry.pad_token_id) for length in lengths],
+        session.row_shapes,
+        pad_token_id=entry.pad_token_id,
+        position_offset=entry.position_offset,
+    )
 
 
 def _workload(*, row_len: int, max_batch_tokens: int) -> Iterable[list[int]]:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from service.batcher import Batcher, QueueBudget
 from service.batching import BatchingPolicy
 from service.bundle import Bundle
+from service.cost import CostSample, RefittedCost
 from service.encoder_cache import EncoderCache, encoder_namespace
-from service.encoding import BatchSize, PackedEncoder
+from service.encoding import AS_COMPUTED, BatchSize, PackedEncoder, Rounding
 from service.errors import NotReady, ServiceError
 from service.kinds.base import Kind
 from service.models.loading import EncoderParts
@@ -37,6 +38,7 @@ class EncoderHost:
         budget: QueueBudget,
         row_len: int,
         cache: EncoderCache,
+        rounding: Rounding,
         on_batch: Callable[[BatchSize], None],
     ) -> None:
         self.parts = parts
@@ -46,12 +48,21 @@ class EncoderHost:
         self._row_len = row_len
         self._forms_with_states: Counter[bool] = Counter()
         """Whether pairs, single texts or both must keep their token states, and for how many kinds."""
-        packed = PackedEncoder(parts.session, parts.entry, needs_states=self._needs_states, on_batch=on_batch)
+        self.rounding = rounding
+        self.cost = RefittedCost(parts.cost)
+        self._report_batch = on_batch
+        packed = PackedEncoder(
+            parts.session,
+            parts.entry,
+            needs_states=self._needs_states,
+            rounding=rounding,
+            on_batch=self._saw_batch,
+        )
         self.batcher = Batcher(
             packed.encode,
             policy=policy,
             budget=budget,
-            cost=parts.cost,
+            cost=self.cost,
             row_len=row_len,
             on_encoded=lambda entry, encoding: self.shared.store(entry.key, encoding),
         )
@@ -72,7 +83,7 @@ class EncoderHost:
 
     def describe(self) -> str:
         """How fast it is, in words."""
-        policy, cost = self._policy, self.parts.cost
+        policy, cost = self._policy, self.cost
         full_s = cost.backlog_s(
             policy.max_batch_tokens, max_batch_tokens=policy.max_batch_tokens, row_len=self._row_len
         )
@@ -126,6 +137,10 @@ class EncoderHost:
         await self.batcher.close()
         self.parts.tokenizer.close()
 
+    def _saw_batch(self, size: BatchSize) -> None:
+        self.cost.saw(CostSample(rows=size.rows, row_len=size.row_len, seconds=max(size.seconds, 1e-9)))
+        self._report_batch(size)
+
     def _needs_states(self, sequence: TokenizedInput) -> bool:
         return sequence.is_pair in self._forms_with_states
 
@@ -144,12 +159,14 @@ class EncoderHosts:
         row_len: int,
         cache: EncoderCache,
         tier: SecondTier | None = None,
+        rounding: Rounding = AS_COMPUTED,
         on_batch: Callable[[BatchSize], None] = lambda _: None,
     ) -> None:
         self._policy = policy
         self._tier = tier
         self._row_len = row_len
         self._cache = cache
+        self._rounding = rounding
         self._on_batch = on_batch
         self._budget = QueueBudget(policy.max_queue_tokens)
         self._hosts: list[EncoderHost] = []
@@ -170,6 +187,7 @@ class EncoderHosts:
             budget=self._budget,
             row_len=self._row_len,
             cache=self._cache,
+            rounding=self._rounding,
             on_batch=self._on_batch,
         )
         host.batcher.start()

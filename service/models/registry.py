@@ -240,7 +240,8 @@ class ModelRegistry:
                 host = self._encoders.start(parts, bundle)
             heads = await asyncio.to_thread(self._loader.load_heads, bundle)
             model = build_model(bundle, heads, host, observer=self._observer, row_len=self._row_len)
-            await check_golden(model.engine, bundle.golden, tolerance=bundle.tolerance)
+            tolerance = bundle.tolerance + host.rounding.tolerance
+            await check_golden(model.engine, bundle.golden, tolerance=tolerance)
             self._encoders.trust(host)
         except BaseException:
             if model is not None:

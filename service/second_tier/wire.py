@@ -33,7 +33,7 @@ CODES: Mapping[Pooling, int] = MappingProxyType(
 )
 _POOLINGS = {code: pooling for pooling, code in CODES.items()}
 
-Vectors = Mapping[Pooling, NDArray[np.float32]]
+Vectors = Mapping[Pooling, NDArray[np.floating]]
 
 
 class Corrupt(Exception):  # noqa: N818 - as service.errors names its own
@@ -70,7 +70,7 @@ def unpack_vectors(key: bytes, value: bytes, shapes: Shapes) -> Vectors:
         Corrupt: If it is none.
     """
     body = _open(key, value)
-    vectors: dict[Pooling, NDArray[np.float32]] = {}
+    vectors: dict[Pooling, NDArray[np.floating]] = {}
     place = 0
     while place < len(body):
         pooling = _POOLINGS.get(body[place])
@@ -83,7 +83,7 @@ def unpack_vectors(key: bytes, value: bytes, shapes: Shapes) -> Vectors:
     return vectors
 
 
-def pack_states(key: bytes, states: NDArray[np.float32]) -> bytes:
+def pack_states(key: bytes, states: NDArray[np.floating]) -> bytes:
     """Token states as a value."""
     return _seal(key, states.astype("<f4").tobytes())
 

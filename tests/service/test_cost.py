@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cost import CostModel, CostSample, fit_cost
+from service.cost import REFIT_EVERY, WINDOW, CostModel, CostSample, RefittedCost, fit_cost
 
 SHAPES = [(1, 16), (1, 64), (1, 128), (4, 128), (16, 128)]
 TERMS = st.floats(1e-6, 1e-2)
@@ -34,3 +34,41 @@ def test_a_backlog_costs_its_batches_and_rows() -> None:
 def test_no_measurement_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one"):
         fit_cost([])
+
+
+FIRST = CostModel(fixed_s=0.001, per_token_s=0.0001, per_attention_s=1e-7)
+
+
+def saw(cost: RefittedCost, model: CostModel, batches: int) -> None:
+    for number in range(batches):
+        rows, row_len = SHAPES[number % len(SHAPES)]
+        cost.saw(CostSample(rows=rows, row_len=row_len, seconds=model.batch_s(rows, row_len)))
+
+
+def test_the_model_follows_a_machine_that_got_slower() -> None:
+    cost = RefittedCost(FIRST)
+    slower = CostModel(fixed_s=0.003, per_token_s=0.0003, per_attention_s=3e-7)
+    saw(cost, slower, REFIT_EVERY - 1)
+    assert cost.model is FIRST, "not before there are some batches to believe"
+    saw(cost, slower, WINDOW)
+    for rows, row_len in SHAPES:
+        assert cost.model.batch_s(rows, row_len) == pytest.approx(slower.batch_s(rows, row_len), rel=0.01)
+
+
+def test_what_is_long_past_is_forgotten() -> None:
+    slow = CostModel(fixed_s=1.0, per_token_s=0.1, per_attention_s=0.0)
+    cost, fresh = RefittedCost(FIRST), RefittedCost(FIRST)
+    saw(cost, slow, WINDOW)
+    saw(cost, FIRST, WINDOW)
+    saw(fresh, FIRST, WINDOW)
+    for rows, row_len in SHAPES:
+        assert cost.model.batch_s(rows, row_len) == pytest.approx(fresh.model.batch_s(rows, row_len))
+
+
+@given(st.lists(st.floats(1e-9, 10.0), min_size=REFIT_EVERY, max_size=2 * WINDOW))
+def test_no_term_gets_negative_whatever_the_batches_took(seconds: list[float]) -> None:
+    cost = RefittedCost(FIRST)
+    for number, each in enumerate(seconds):
+        rows, row_len = SHAPES[number % 2]
+        cost.saw(CostSample(rows=rows, row_len=row_len, seconds=each))
+    assert min(cost.model.fixed_s, cost.model.per_token_s, cost.model.per_attention_s) >= 0

@@ -1,10 +1,15 @@
+from itertools import count
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
-from service.encoding import BatchSize, PackedEncoder
+from service.encoding import HALF_TOLERANCE, LARGEST_HALF, BatchSize, PackedEncoder, Rounding
 from service.packing import BucketedRows, RowShapes, SingleRows
+from service.settings import CacheDtype
 from service.tokenization import TokenizedInput
 from tests.support.service_fakes import FakeEncoderSession, manifest, sequence, tokens
 
@@ -49,20 +54,56 @@ def test_token_states_are_cut_only_for_the_sequences_that_need_them() -> None:
     assert pair.states.shape == (5, 4)
 
 
-def test_batches_are_reported_with_their_size() -> None:
+def test_batches_are_reported_with_their_size_and_time() -> None:
     sizes: list[BatchSize] = []
-    PackedEncoder(FakeEncoderSession(), ENTRY, needs_states=lambda _: False, on_batch=sizes.append).encode(
-        [sequence(3), sequence(4)]
+    ticks = count()
+    packed = PackedEncoder(
+        FakeEncoderSession(), ENTRY, needs_states=lambda _: False, on_batch=sizes.append, clock=ticks.__next__
     )
-    assert sizes == [BatchSize(sequences=2, rows=1, row_len=8, tokens=7)]
+    packed.encode([sequence(3), sequence(4)])
+    assert sizes == [BatchSize(sequences=2, rows=1, row_len=8, tokens=7, seconds=1)]
 
 
 def test_sequences_that_cannot_share_rows_run_with_others_of_their_length() -> None:
     sizes: list[BatchSize] = []
     session = FakeEncoderSession(SingleRows())
-    packed = PackedEncoder(session, ENTRY, needs_states=lambda _: False, on_batch=sizes.append)
+    packed = PackedEncoder(
+        session, ENTRY, needs_states=lambda _: False, on_batch=sizes.append, clock=lambda: 0.0
+    )
     packed.encode([sequence(3), sequence(40), sequence(5), sequence(33)])
     assert sizes == [
-        BatchSize(sequences=2, rows=2, row_len=8, tokens=8),
-        BatchSize(sequences=2, rows=2, row_len=40, tokens=73),
+        BatchSize(sequences=2, rows=2, row_len=8, tokens=8, seconds=0.0),
+        BatchSize(sequences=2, rows=2, row_len=40, tokens=73, seconds=0.0),
     ]
+
+
+HALF = Rounding(CacheDtype.FP16)
+
+
+@given(arrays(np.float32, 20, elements=st.floats(-1e6, 1e6, width=32)))
+def test_rounding_to_fp16_errs_by_half_a_unit_in_the_last_place_at_most(numbers: NDArray[np.float32]) -> None:
+    kept = HALF.keep(numbers)
+    assert kept.dtype == np.float16
+    within = np.abs(numbers) <= LARGEST_HALF
+    gaps = np.abs(kept[within].astype(np.float64) - numbers[within])
+    assert (gaps <= np.maximum(np.abs(numbers[within]) * 2.0**-11, 2.0**-25)).all()
+    assert (np.abs(kept[~within]) == LARGEST_HALF).all(), "held at the largest instead of infinite"
+
+
+def test_what_is_kept_in_fp16_takes_half_the_bytes_and_owns_them() -> None:
+    packed = PackedEncoder(FakeEncoderSession(), ENTRY, needs_states=lambda _: True, rounding=HALF)
+    (rounded,), (exact,) = packed.encode([sequence(6)]), encoder(with_states=True).encode([sequence(6)])
+    assert rounded.states is not None
+    assert exact.states is not None
+    for small, large in [
+        (rounded.states, exact.states),
+        *zip(rounded.pooled.values(), exact.pooled.values(), strict=True),
+    ]:
+        assert small.nbytes * 2 == large.nbytes
+        assert small.base is None
+        np.testing.assert_allclose(small, large, rtol=2**-11, atol=2**-25)
+
+
+def test_only_fp16_asks_for_room_in_the_self_check() -> None:
+    assert HALF.tolerance == HALF_TOLERANCE
+    assert Rounding(CacheDtype.FP32).tolerance == 0

@@ -74,6 +74,31 @@ def test_packed_equals_alone_whatever_the_company(
     session.row_shapes = BucketedRows(row_len=32)
 
 
+@pytest.mark.parametrize("lanes", [2, 3, 8])
+def test_a_batch_in_lanes_is_what_it_is_in_one(
+    bundle: Bundle, session: OnnxEncoderSession, lanes: int
+) -> None:
+    parted = OnnxEncoderSession(
+        bundle.encoder_path,
+        bundle.manifest.encoder,
+        provider=Provider.CPU,
+        num_threads=1,
+        row_len=32,
+        lanes=lanes,
+    )
+    for lengths in ([5], [20, 20, 20], [24, 3, 9, 24, 17, 8, 24, 24]):
+        batch = pack(
+            [sequence(n) for n in lengths], BucketedRows(row_len=32), pad_token_id=0, position_offset=0
+        )
+        whole, joined = (each.encode(batch, with_states=True) for each in (session, parted))
+        for pooling, vectors in whole.pooled.items():
+            np.testing.assert_allclose(joined.pooled[pooling], vectors, atol=1e-5)
+        assert joined.last_hidden_state is not None
+        assert whole.last_hidden_state is not None
+        np.testing.assert_allclose(joined.last_hidden_state, whole.last_hidden_state, atol=1e-5)
+    assert parted.encode(batch, with_states=False).last_hidden_state is None
+
+
 def test_a_head_gives_logits_for_each_row(bundle: Bundle) -> None:
     name, task = next(
         (n, t) for n, t in bundle.manifest.tasks.items() if t.head.inputs == (HeadInput.POOLED,)

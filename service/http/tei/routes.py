@@ -168,7 +168,7 @@ def _info(model: Leased) -> TeiInfo:
     return TeiInfo(
         model_id=manifest.name,
         model_sha=manifest.version,
-        model_dtype=settings.precision.value,
+        model_dtype=model.model.bundle.precision.value,
         model_type={"embedding": {"pooling": manifest.encoder.default_pooling.value}},
         max_input_length=manifest.encoder.max_length,
         max_batch_tokens=settings.max_batch_tokens,
