@@ -63,14 +63,14 @@ class LoopShape:
 
 
 class BareLoop:
-    """A bundle's fp32 encoder and its heads on single texts, without a service."""
+    """A bundle's encoder and its heads on single texts, without a service."""
 
-    def __init__(self, bundle: Path, *, threads: int) -> None:
+    def __init__(self, bundle: Path, *, threads: int, precision: Precision = Precision.FP32) -> None:
         self.manifest: Manifest = read_manifest(bundle)
         self.shape = LoopShape(row_len=128, batch_tokens=1024)
         encoder = self.manifest.encoder
         self._tokenizer = FastTokenizer.from_file(bundle / TOKENIZER_FILE, max_length=encoder.max_length)
-        self._encoder = _open(bundle / encoder.graphs[Precision.FP32].file, threads=threads)
+        self._encoder = _open(bundle / encoder.graphs[precision].file, threads=threads)
         self._heads = {
             name: _open(bundle / task.head.file, threads=1) for name, task in self.single_text_tasks.items()
         }

@@ -1,16 +1,18 @@
 """Measures the service against its speed targets.
 
-    python -m loadtests.bench [B1] [B3] [B6] [B13] [--bundle BUNDLE] [--output REPORT.md]
+    python -m loadtests.bench [B1] [B2] [B3] [B6] [B13] [B14] [B15] [--bundle BUNDLE] [--output REPORT.md]
 
-B1   bulk requests ÷ bare loop                    B6   all tasks on single texts ÷ one task
-B3   single texts, closed loop ÷ bare loop        B13  start to ready, seconds
+B1   bulk requests ÷ bare loop                    B13  start to ready, seconds
+B2   the same in int8                             B14  memory over many requests, percent more
+B3   single texts, closed loop ÷ bare loop        B15  int8 vectors in company as alone, percent
+B6   all tasks on single texts ÷ one task
 
 Each ratio compares two sides that run in turn on the same texts (A B A B …), with the same number of encoder
 threads; the result is the ratio of their medians. The service is a real `bentoml serve` on 127.0.0.1. Texts
 are sentences that no cache has seen. The bare loop is described in `loadtests/bare_loop.py`. All rows take
 about ten minutes on two cores; nothing else should run meanwhile.
 
-For a quick look: --pairs 2 --texts 512 --window 3 --starts 1.
+For a quick look: --pairs 2 --texts 512 --window 3 --starts 1 --requests 2000.
 """
 
 import argparse
@@ -30,13 +32,11 @@ from loadtests.bare_loop import BareLoop
 from loadtests.bundle import DEFAULT_BUNDLE
 from loadtests.closed_loop import find_wrk
 from loadtests.errors import LoadTestError
-from loadtests.measurements import ROWS, Bench, OnStep
+from loadtests.measurements import SAMPLE_TEXTS, Bench, OnStep
 from loadtests.report import look_around, markdown
+from loadtests.rows import ROWS
 from loadtests.texts import default_data_folder, load_sentences
 from service.cpus import usable_cpus
-
-SAMPLE_TEXTS = 512
-"""Most texts on which the bare loop's shape is chosen."""
 
 
 def measure(options: argparse.Namespace, console: Console) -> str:
@@ -60,6 +60,7 @@ def measure(options: argparse.Namespace, console: Console) -> str:
             threads=options.threads,
             pairs=options.pairs,
             starts=options.starts,
+            requests=options.requests,
             texts_per_run=options.texts,
             texts_per_request=options.texts_per_request,
             in_flight=options.in_flight,
@@ -141,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     count: dict[str, Any] = {"type": _positive, "metavar": "N"}
     parser.add_argument("--pairs", default=10, help="runs of each side (%(default)s)", **count)
     parser.add_argument("--starts", default=5, help="starts of B13 (%(default)s)", **count)
+    parser.add_argument("--requests", default=100_000, help="requests of B14 (%(default)s)", **count)
     parser.add_argument("--texts", default=2048, help="texts of a bulk run (%(default)s)", **count)
     parser.add_argument("--texts-per-request", default=512, help="of a bulk run (%(default)s)", **count)
     parser.add_argument("--in-flight", default=3, help="requests of a bulk run (%(default)s)", **count)

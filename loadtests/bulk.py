@@ -60,7 +60,7 @@ def send_bulk(
         try:
             # A generator may be shared between threads only under a lock; a list's iterator needs none.
             for body in waiting:
-                answers[body] = _post(connection, body)
+                answers[body] = post(connection, body)
         finally:
             connection.close()
 
@@ -77,7 +77,12 @@ def send_bulk(
     )
 
 
-def _post(connection: http.client.HTTPConnection, body: bytes) -> bytes:
+def post(connection: http.client.HTTPConnection, body: bytes) -> bytes:
+    """One request to predict. Returns the answer's body.
+
+    Raises:
+        LoadTestError: If it is refused or fails.
+    """
     connection.request("POST", PREDICT, body=body, headers=HEADERS)
     response = connection.getresponse()
     answer = response.read()

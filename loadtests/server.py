@@ -28,6 +28,8 @@ class Server:
     """A service that is ready."""
 
     port: int
+    pid: int
+    """Of the process that was started; the service is one of its children."""
     ready_s: float
     """From the start of the process to the first 200 of ``/readyz``."""
 
@@ -79,7 +81,7 @@ def serve(bundle: Path, *, threads: int, environment: Mapping[str, str] | None =
                     log.seek(0)
                     raise LoadTestError(f"The service {fault}. Its log ends:\n{log.read().decode()[-3000:]}")
                 time.sleep(POLL_S)
-            yield Server(port=port, ready_s=time.perf_counter() - started_s)
+            yield Server(port=port, pid=process.pid, ready_s=time.perf_counter() - started_s)
         finally:
             _end(process)
 
