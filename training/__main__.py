@@ -4,6 +4,7 @@ python -m training fit CONFIG --output RUN      train, then evaluate on dev; --f
                                                 trains the heads of new tasks on a trained encoder
 python -m training pretrain CONFIG --output DIR  masked language modelling on the train texts, before fit
 python -m training evaluate RUN                 dev metrics again; --data TASK=FILE for other files
+python -m training affinity CONFIG --output DIR which tasks help which, from one joint run
 python -m training compare RUN                  each task's own run beside the joint one
 python -m training compare STUDY --output DIR   variants with equal budgets and seeds; or a CONFIG
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
+from training.commands.affinity import affinity
 from training.commands.compare import compare
 from training.commands.evaluate import evaluate_on, evaluate_run
 from training.commands.fit import fit
@@ -47,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=_task_and_file,
         help="another file than dev; not kept",
     )
+    affinity_parser = commands.add_parser("affinity", help="which tasks help which, from one joint run")
+    affinity_parser.add_argument("config", type=Path)
+    affinity_parser.add_argument("--output", type=Path, required=True, help="folder of the report")
+    affinity_parser.add_argument("--every", type=_count, default=10, help="steps between measurements; 10")
+    affinity_parser.add_argument("--rate", type=float, default=0.02, help="of the step that is tried; 0.02")
     _add_compare(commands.add_parser("compare", help="train each task alone, or variants, and compare"))
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
@@ -67,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 evaluate_on(options.run, dict(options.data), console=console)
             else:
                 evaluate_run(options.run, console=console)
+        elif options.command == "affinity":
+            affinity(options.config, options.output, every=options.every, rate=options.rate, console=console)
         else:
             return _compare(options, console)
     except TrainingError as error:
