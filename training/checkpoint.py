@@ -20,8 +20,8 @@ leaves the previous checkpoints, a kill after it the new one.
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,13 @@ class Index:
     best: str
     last: str
     finished: bool = False
+    task_best: dict[str, str] = field(default_factory=dict)
+    """Task → where it was best by itself; if these are kept."""
+
+    @property
+    def kept(self) -> set[str]:
+        """Names of all checkpoints that count."""
+        return {self.best, self.last, *self.task_best.values()}
 
 
 class RunFolder:
@@ -105,13 +112,16 @@ class RunFolder:
         for leftover in self._checkpoints.glob(f"{STAGING_PREFIX}step-*"):
             shutil.rmtree(leftover)
 
-    def save(self, step: int, write: Callable[[Path], None], *, is_best: bool) -> None:
-        """Add a checkpoint and drop those that are neither best nor last.
+    def save(
+        self, step: int, write: Callable[[Path], None], *, is_best: bool, best_of: Iterable[str] = ()
+    ) -> None:
+        """Add a checkpoint and drop those that no longer count.
 
         Args:
             step: Optimizer steps done.
             write: Fills the folder it is given.
             is_best: Whether its joint score is the best so far.
+            best_of: Tasks that are at their best by themselves.
         """
         name = f"step-{step:06d}"
         staging = self._checkpoints / f"{STAGING_PREFIX}{name}"
@@ -122,17 +132,21 @@ class RunFolder:
             shutil.rmtree(self.folder(name))
         staging.rename(self.folder(name))
         before = self.index
-        index = Index(best=name if is_best or before is None else before.best, last=name)
+        index = Index(
+            best=name if is_best or before is None else before.best,
+            last=name,
+            task_best={**(before.task_best if before is not None else {}), **dict.fromkeys(best_of, name)},
+        )
         self._write_index(index)
         for folder in self._checkpoints.glob("step-*"):
-            if folder.name not in (index.best, index.last):
+            if folder.name not in index.kept:
                 shutil.rmtree(folder)
 
     def finish(self) -> None:
         """Mark the run as complete: resuming it does nothing more."""
         index = self.index
         if index is not None:
-            self._write_index(Index(best=index.best, last=index.last, finished=True))
+            self._write_index(replace(index, finished=True))
             shutil.rmtree(self.encodings, ignore_errors=True)
 
     def _write_index(self, index: Index) -> None:

@@ -93,6 +93,13 @@ def read_history(folder: Path) -> list[HistoryPoint]:
     return [HistoryPoint(**point) for point in json.loads(file.read_text(encoding="utf-8"))]
 
 
+def task_bests(history: Sequence[HistoryPoint]) -> dict[str, tuple[int, float]]:
+    """When each task by itself was best on the rows set aside, the first of equals: step and metric."""
+    tasks = history[0].scores if history else {}
+    best = {task: max(history, key=lambda point: point.scores[task]) for task in tasks}
+    return {task: (point.step, point.scores[task]) for task, point in best.items()}
+
+
 def rounded(value: object) -> object:
     """The same JSON with floats of six digits: more are noise, and files that are committed stay small."""
     if isinstance(value, float):

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -23,6 +25,7 @@ from training.model import MultitaskModel
 from training.observing import Evaluation, Observer
 from training.samplers import Sampler
 from training.schedules.averaged_model import AveragedModel
+from training.schedules.example_choice import MostUncertain
 from training.schedules.listening import Listener
 from training.schedules.thawing import Thawing
 from training.seeding import mixed
@@ -84,6 +87,7 @@ class Trainer:
         averaged: Evaluated and saved instead of the last weights, if given.
         thawing: Freezes and thaws the encoder's layers, if given.
         probe: Measures gradient conflict at each evaluation, if given.
+        choose: Of the batches that a step's tasks offer, the examples to learn from; all if not given.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class Trainer:
         averaged: AveragedModel | None = None,
         thawing: Thawing | None = None,
         probe: ConflictProbe | None = None,
+        choose: MostUncertain | None = None,
     ) -> None:
         self.model = model
         self.settings = settings
@@ -121,6 +126,7 @@ class Trainer:
         self._averaged = averaged
         self._thawing = thawing
         self._probe = probe
+        self._choose = choose
 
     def fit(self, observer: Observer, write_checkpoint: CheckpointWriter) -> None:
         """Train until the last step or until patience runs out."""
@@ -185,7 +191,10 @@ class Trainer:
 
     def draw(self) -> dict[str, BatchLoss]:
         """The losses of the tasks that come next, each on its next batch."""
-        return {name: self._batch_loss(name, *self._next_batch(name)) for name in self._sampler.draw()}
+        indices = {name: self._streams[name].next() for name in self._sampler.draw()}
+        if self._choose is not None:
+            indices = self._choose(indices)
+        return {name: self._batch_loss(name, *self._own_part(name, each)) for name, each in indices.items()}
 
     def _batch_loss(self, name: str, batch: LabelledBatch, share: float) -> BatchLoss:
         def compute() -> Tensor:
@@ -195,9 +204,8 @@ class Trainer:
 
         return compute
 
-    def _next_batch(self, name: str) -> tuple[LabelledBatch, float]:
-        """This process's part of a task's next batch, and its share of the batch's examples."""
-        indices = self._streams[name].next()
+    def _own_part(self, name: str, indices: NDArray[np.int64]) -> tuple[LabelledBatch, float]:
+        """This process's part of a task's batch, and its share of the batch's examples."""
         mine = indices[self._accelerator.process_index :: self._accelerator.num_processes]
         # A process without an example computes one for nothing: all must take part in the same sums.
         chosen = mine if len(mine) > 0 else indices[:1]

@@ -39,6 +39,19 @@ def test_only_the_best_and_the_last_checkpoint_are_kept(folder: RunFolder) -> No
     assert kept(folder.path) == ["index.json", "step-000003", "step-000005"]
 
 
+def test_each_tasks_best_checkpoint_stays_until_there_is_a_better_one(folder: RunFolder) -> None:
+    for step, best_of in ((1, ["mood", "stars"]), (2, ["stars"]), (3, []), (4, ["stars"])):
+        folder.save(step, lambda path: path.joinpath("f").touch(), is_best=step == 3, best_of=best_of)
+    folder.finish()
+    assert folder.index == Index(
+        best="step-000003",
+        last="step-000004",
+        finished=True,
+        task_best={"mood": "step-000001", "stars": "step-000004"},
+    )
+    assert kept(folder.path) == ["index.json", "step-000001", "step-000003", "step-000004"]
+
+
 def test_the_first_checkpoint_is_the_best_whatever_its_score(folder: RunFolder) -> None:
     save(folder, 1, is_best=False)
     assert folder.index == Index(best="step-000001", last="step-000001")

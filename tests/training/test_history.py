@@ -9,10 +9,11 @@ from rich.console import Console
 
 from tests.support.tiny import write_config
 from tests.training.conftest import Recorder
+from training.checkpoint import RunFolder, read_metrics
 from training.commands.fit import fit_config
 from training.config.file import load_config
 from training.gradients import StepReport
-from training.history import HISTORY_FILE, HistoryWriter, peak_memory_mib, read_history
+from training.history import HISTORY_FILE, HistoryWriter, peak_memory_mib, read_history, task_bests
 from training.observing import Evaluation
 
 SmallConfig = Callable[..., dict[str, Any]]
@@ -70,6 +71,24 @@ def test_a_resumed_run_has_the_history_of_one_that_was_never_stopped(
     for point in (*whole, *cut):
         assert all(point.pop(name) > 0 for name in timed)
     assert cut == whole
+
+
+def test_each_tasks_own_best_is_told_and_kept_if_asked_for(
+    small_config: SmallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = small_config(steps=6, evaluate_every=1, learning_rate=0.05)
+    raw["selection"]["keep_task_best"] = True
+    config = load_config(write_config(tmp_path / "small.yaml", raw))
+    fit_config(config, tmp_path / "run", resume=False, console=Console())
+    shown = capsys.readouterr().out
+    bests = task_bests(read_history(tmp_path / "run"))
+    folder = RunFolder(tmp_path / "run")
+    assert folder.index is not None
+    assert folder.index.task_best == {task: f"step-{step:06d}" for task, (step, _) in bests.items()}
+    for task, (step, score) in bests.items():
+        assert f"{task} by itself was best at step {step}: {score:.4f}" in shown
+        metrics = read_metrics(folder.folder(folder.index.task_best[task]))["selection"][task]
+        assert next(iter(metrics.values())) == pytest.approx(score, abs=1e-5)
 
 
 def test_the_peak_is_that_of_the_steps(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from training.checkpoint import (
     STATE_FILE,
     TOKENIZER_FILE,
     RunFolder,
+    read_metrics,
     write_metrics,
 )
 from training.config.file import dump_config
@@ -46,6 +47,7 @@ from training.optimization import build_optimizer, build_schedule
 from training.processes import this_process
 from training.schedules.averaged_model import AveragedModel
 from training.schedules.depth import count_layers
+from training.schedules.example_choice import MostUncertain
 from training.schedules.thawing import Thawing
 from training.selection import EarlyStopping
 from training.tokenization import build_tokenizer
@@ -90,7 +92,21 @@ class Run:
                                    "batches": trainer.batches, "selection": evaluation.metrics})  # fmt: skip
             trainer.save_state(folder / STATE_FILE)
 
-        self.folder.save(trainer.step, write, is_best=evaluation.is_best)
+        best_of = self._best_of(evaluation) if self.config.selection.keep_task_best else []
+        self.folder.save(trainer.step, write, is_best=evaluation.is_best, best_of=best_of)
+
+    def _best_of(self, evaluation: Evaluation) -> list[str]:
+        """Tasks that are better than in the checkpoint that is kept for them."""
+        index = self.folder.index
+        kept = index.task_best if index is not None else {}
+
+        def before(task: str) -> float:
+            metrics = read_metrics(self.folder.folder(kept[task]))["selection"][task]
+            return float(next(iter(metrics.values())))
+
+        return [
+            task for task, score in evaluation.primary.items() if task not in kept or score > before(task)
+        ]
 
     def resume(self) -> None:
         """Continue from the last checkpoint, if there is one."""
@@ -159,6 +175,9 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         thawing=_build_thawing(config, model),
         probe=ConflictProbe(model, data.tasks, data.train, batch_size=PROBED_EXAMPLES)
         if config.training.conflict_probe
+        else None,
+        choose=MostUncertain(model, data.tasks, data.train)
+        if config.training.example_sampling == "mt_uncertainty"
         else None,
     )
     return Run(trainer=trainer, config=config, tokenizer=tokenizer, folder=folder, data=data)

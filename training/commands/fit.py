@@ -15,7 +15,7 @@ from training.commands.growing import report_growth
 from training.config.file import dump_config, load_config
 from training.config.schema import Config
 from training.growth import new_heads_alone
-from training.history import HistoryWriter
+from training.history import HistoryWriter, read_history, task_bests
 from training.observing import Observer, Observers
 from training.processes import this_process
 from training.progress import RunObserver, say
@@ -91,6 +91,8 @@ def fit_config(
             observers += [stack.enter_context(shown), HistoryWriter(output, first_step=trainer.step)]
         trainer.fit(Observers(observers), run.write_checkpoint)
     if processes.is_main_process:
+        for task, (step, score) in task_bests(read_history(output)).items():
+            say(console, f"{task} by itself was best at step {step}: {score:.4f}")
         evaluate_run(output, console=console)
         if config.growth is not None:
             report_growth(config, output, console=console)

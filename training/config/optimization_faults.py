@@ -70,11 +70,22 @@ def _coverage_faults(place: str, given: Iterable[str], names: list[str]) -> Iter
 def _every_task_faults(training: Mapping[str, Any]) -> Iterator[str]:
     """Methods that mix or remember all tasks, where a step may lack some."""
     batches = method(training.get("batches"), "one_task")
-    always_all = batches == "metabatch" and training.get("hold") is None
+    chooses = training.get("example_sampling", "in_turn") != "in_turn"
+    if chooses and batches != "metabatch":
+        yield (
+            "example_sampling: mt_uncertainty compares all tasks' candidates: set batches: metabatch, found "
+            f"batches: {batches}"
+        )
+    leaving = "example_sampling" if chooses else "hold"
+    always_all = batches == "metabatch" and training.get("hold") is None and not chooses
     for place, needing in (("balancing", NEEDS_EVERY_TASK), ("aggregation", _remembering())):
         name = method(training.get(place))
         if name in needing and not always_all:
-            why = f"batches: {batches}" if batches != "metabatch" else "hold leaves tasks out of some steps"
+            why = (
+                f"batches: {batches}"
+                if batches != "metabatch"
+                else f"{leaving} leaves tasks out of some steps"
+            )
             yield f"{place}: {name} needs every task in every step: set batches: metabatch, found {why}"
 
 

@@ -64,6 +64,8 @@ class TrainingConfig(Section):
     """One task a batch, one batch of every task, or both in cycles or phases."""
     sampling: SamplingConfig = PlainSamplingConfig()
     """Which task the next batch comes from."""
+    example_sampling: Literal["in_turn", "mt_uncertainty"] = "in_turn"
+    """Which of a metabatch's examples are learnt from: all, each once an epoch, or the most uncertain."""
     gradient_accumulation: int = Field(default=1, gt=0)
     """Backward passes a step; with an aggregation, the tasks' gradients among them are combined."""
     balancing: BalancingConfig = ConstantBalancingConfig()
@@ -104,6 +106,8 @@ class SelectionConfig(Section):
     """``task.metric`` entries whose mean is the joint score; every task's primary metric by default."""
     tolerance: float = Field(default=0.0, ge=0)
     """Checkpoints whose scores differ by no more are equally good, and the later one is chosen."""
+    keep_task_best: bool = False
+    """Whether the checkpoint where each task by itself was best is kept, too."""
     patience: int | None = Field(default=None, gt=0)
     """Evaluations without a better score before training stops."""
 
