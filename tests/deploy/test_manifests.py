@@ -1,5 +1,6 @@
 """Kubernetes manifests against the API's schemas, compose against its own tool; both against the service."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,13 +158,11 @@ def test_no_container_is_root_or_writes_its_own_files(
             assert context["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_a_pod_may_finish_its_longest_request(resources: Resources) -> None:
+def test_a_pod_may_drain_before_it_is_killed(resources: Resources) -> None:
     pod = resources["Deployment", "encodeonce"]["spec"]["template"]["spec"]
-    (wait_s,) = (
-        int(each) for each in service_container(resources)["lifecycle"]["preStop"]["exec"]["command"][1:]
-    )
-    default_s = Settings.model_fields["timeout_s"].default
-    assert pod["terminationGracePeriodSeconds"] > int(wait_s) + default_s
+    *_, hook = service_container(resources)["lifecycle"]["preStop"]["exec"]["command"]
+    (limit_s,) = re.findall(r"--limit-s (\d+)", hook)
+    assert pod["terminationGracePeriodSeconds"] > int(limit_s) + Settings.model_fields["drain_s"].default
 
 
 def environment_names() -> list[str]:
