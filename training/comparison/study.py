@@ -30,7 +30,8 @@ class Overrides(Section):
     """
 
     encoder: Changes = Field(default_factory=dict)
-    sharing: Changes | None = None
+    sharing: Changes | str | None = None
+    """A layer's name stands for its defaults."""
     tasks: Changes = Field(default_factory=dict)
     training: Changes = Field(default_factory=dict)
     selection: Changes = Field(default_factory=dict)

@@ -41,7 +41,10 @@ def growth_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     if growth.get("joint"):
         yield from _joint_faults(source, sections, added, raw.get("encoder"))
         if source.shares or raw.get("sharing") is not None:
-            yield "growth.joint: a sharing layer is made for a fixed set of tasks: neither run may have one"
+            yield (
+                "growth.joint: a sharing layer is made for a fixed set of tasks: neither run may have one; "
+                "leave joint out, and the new heads read the encoder beside it, or train all tasks anew"
+            )
 
 
 def _replay_faults(growth: Mapping[str, Any], section: object) -> Iterator[str]:

@@ -55,6 +55,28 @@ def test_a_method_replaces_another_with_its_parameters_and_null_takes_a_key_out(
     assert base["averaging"] == "ema"
 
 
+def test_a_variant_may_have_a_sharing_layer_another_one_or_none(study_of: Callable[..., Study]) -> None:
+    study = study_of(
+        common={"sharing": {"name": "mmoe", "experts": 3}},
+        variants=[
+            {"name": "mmoe"},
+            {"name": "wider", "sharing": {"width": 16}},
+            {"name": "cgc", "sharing": {"name": "cgc", "shared_experts": 2}},
+            {"name": "soft", "sharing": "soft"},
+            {"name": "plain", "sharing": None},
+        ],
+    )
+    found = {name: config.sharing for name, config in study.configs.items()}
+    sections = {name: each and each.model_dump(exclude_unset=True) for name, each in found.items()}
+    assert sections == {
+        "mmoe": {"name": "mmoe", "experts": 3},
+        "wider": {"name": "mmoe", "experts": 3, "width": 16},
+        "cgc": {"name": "cgc", "shared_experts": 2},
+        "soft": {"name": "soft"},
+        "plain": None,
+    }
+
+
 def test_a_variant_may_leave_a_task_out(study_of: Callable[..., Study]) -> None:
     study = study_of(variants=[{"name": "all"}, {"name": "pair", "tasks": {"stars": None}}])
     assert list(study.configs["pair"].tasks) == ["sentiment", "duplicate"]
