@@ -36,6 +36,11 @@ def encoder_namespace(manifest: Manifest, precision: Precision) -> bytes:
     return hashlib.sha256(",".join(parts).encode()).digest()
 
 
+def tenant_namespace(namespace: bytes, tenant: str) -> bytes:
+    """The key prefix of a tenant that shares no entry with others, of 32 bytes, too; ``""`` shares all."""
+    return hashlib.sha256(namespace + tenant.encode()).digest() if tenant else namespace
+
+
 def sequence_key(namespace: bytes, sequence: TokenizedInput) -> bytes:
     """Identity of one encoder input: the exact bytes, not a digest of them, so that nothing can collide.
 

@@ -101,6 +101,7 @@ class Engine:
         *,
         tasks: Sequence[str] | None = None,
         options: AnswerOptions = DEFAULT_OPTIONS,
+        tenant: str = "",
         timeout_s: float,
         times: StageTimes | None = None,
         priority: Priority | None = None,
@@ -111,6 +112,7 @@ class Engine:
             inputs: Of any forms.
             tasks: Names; ``None`` for all tasks of the bundle.
             options: What the answers say beside the most probable.
+            tenant: Whose cache to use; tenants see nothing of each other's.
             timeout_s: Seconds this may take.
             times: Filled with the stages' seconds.
             priority: Share of the encoder; None if the request's size should tell.
@@ -120,7 +122,11 @@ class Engine:
         """
         planned = plan(inputs, self.kinds if tasks is None else self.tasks_named(tasks))
         readings, usage = await self.read(
-            planned, timeout_s=timeout_s, times=times or StageTimes(), priority=priority
+            planned,
+            tenant=tenant,
+            timeout_s=timeout_s,
+            times=times or StageTimes(),
+            priority=priority,
         )
         answers: list[dict[str, Answer]] = [{} for _ in inputs]
         for reading in planned.readings:
@@ -138,6 +144,7 @@ class Engine:
         texts: Sequence[str],
         *,
         normalize: bool = True,
+        tenant: str = "",
         timeout_s: float,
         times: StageTimes | None = None,
         priority: Priority | None = None,
@@ -147,7 +154,11 @@ class Engine:
         They are scaled to unit length by default: OpenAI's are, and its clients compare them by dot product.
         """
         found = await self._encode(
-            texts, deadline_s=self.clock() + timeout_s, times=times or StageTimes(), priority=priority
+            texts,
+            tenant=tenant,
+            deadline_s=self.clock() + timeout_s,
+            times=times or StageTimes(),
+            priority=priority,
         )
         self.observer.saw_lookups(EMBEDDINGS, found.encoded.lookups)
         pooling = self.manifest.encoder.default_pooling
@@ -159,7 +170,13 @@ class Engine:
         )
 
     async def read(
-        self, planned: Plan, *, timeout_s: float, times: StageTimes, priority: Priority | None = None
+        self,
+        planned: Plan,
+        *,
+        tenant: str = "",
+        timeout_s: float,
+        times: StageTimes,
+        priority: Priority | None = None,
     ) -> tuple[dict[str, Readings], Usage]:
         """What each task has to answer from, by its name.
 
@@ -172,6 +189,7 @@ class Engine:
                 planned.sequences,
                 with_offsets=planned.with_offsets,
                 with_states=planned.with_states,
+                tenant=tenant,
                 deadline_s=deadline_s,
                 times=times,
                 priority=priority,
@@ -204,6 +222,7 @@ class Engine:
         *,
         with_offsets: Collection[int] = (),
         with_states: Collection[int] = (),
+        tenant: str = "",
         deadline_s: float,
         times: StageTimes,
         priority: Priority | None,
@@ -215,6 +234,7 @@ class Engine:
         encoded = await self.encoder.encode(
             [window for each in windows for window in each],
             with_states={index for index, place in enumerate(places) if place in with_states},
+            tenant=tenant,
             deadline_s=deadline_s,
             priority=priority,
         )

@@ -117,6 +117,9 @@ class Settings(BaseSettings):
         None,
         description="File of API keys, made by `python -m service.keys`. Without one, anybody may ask.",
     )
+    cache_per_key: bool = Field(
+        False, description="Whether texts of one API key are kept apart from those of others in the cache."
+    )
     metrics_need_key: bool = Field(
         False, description="Whether /metrics takes an API key. Health never does; all else does."
     )

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from export.manifest import Pooling
 from service.batcher import Batcher
-from service.encoder_cache import EncoderCache, sequence_key
+from service.encoder_cache import EncoderCache, sequence_key, tenant_namespace
 from service.encoding import Encoding
 from service.errors import DeadlineExceeded
 from service.priorities import Priority
@@ -84,6 +84,7 @@ class SharedEncoder:
         sequences: Sequence[TokenizedInput],
         *,
         with_states: Collection[int] = (),
+        tenant: str = "",
         deadline_s: float,
         priority: Priority | None = None,
     ) -> Encoded:
@@ -93,6 +94,7 @@ class SharedEncoder:
             sequences: In any number and mixture.
             with_states: Places of those whose token states the caller reads. For the others an entry of the
                 cache will do whose token states were pushed out.
+            tenant: Whose cache to use; tenants see nothing of each other's.
             deadline_s: When to give up, on the clock this was built with.
             priority: Share of the encoder; None if the size of what is missing should tell.
 
@@ -103,7 +105,8 @@ class SharedEncoder:
             InferenceFailed: If the encoder fails on one of them.
         """
         called_s = self._clock()
-        keys = [sequence_key(self._namespace, sequence) for sequence in sequences]
+        namespace = tenant_namespace(self._namespace, tenant)
+        keys = [sequence_key(namespace, sequence) for sequence in sequences]
         found: dict[bytes, Encoding] = {}
         # By key: equal sequences of one request share what is found.
         keys_with_states = {keys[place] for place in with_states}

@@ -12,6 +12,7 @@ from service.inputs import TaskInput, count_sequences
 from service.kinds.base import AnswerOptions
 from service.limits import check_inputs, check_texts
 from service.models.shadowing import Answered
+from service.settings import Settings
 
 
 async def predict(
@@ -37,6 +38,7 @@ async def predict(
         inputs,
         tasks=tasks,
         options=options,
+        tenant=tenant_of(context, model.settings),
         timeout_s=timeout_s,
         times=context.times,
         priority=priority(request),
@@ -70,6 +72,7 @@ async def embed(
     work = model.engine.embed(
         texts,
         normalize=normalize,
+        tenant=tenant_of(context, model.settings),
         timeout_s=timeout_s,
         times=context.times,
         priority=priority(request),
@@ -96,3 +99,8 @@ def charge(context: RequestContext, num_inputs: int) -> None:
     """
     if context.key is not None:
         context.key.charge(num_inputs)
+
+
+def tenant_of(context: RequestContext, settings: Settings) -> str:
+    """Whose cache a request uses: everybody's, or by the settings that of its API key."""
+    return context.key.name if settings.cache_per_key and context.key is not None else ""

@@ -66,6 +66,8 @@ class LineAnswerer:
     """Of the model that answers. For each window anew, so that a stream holds no model for ever."""
     charge: Callable[[int], None]
     """Counts inputs against the API key's rate. What it refuses waits, as for the queue."""
+    tenant: str
+    """Whose cache to use."""
     settings: Settings
     tasks: tuple[str, ...] | None
     is_one_task: bool
@@ -135,6 +137,7 @@ class LineAnswerer:
                 inputs,
                 tasks=self.tasks,
                 options=self.options,
+                tenant=self.tenant,
                 timeout_s=deadline_s - _clock(),
                 times=self.times,
                 priority=self.priority,

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from service.http.answering import charge, permitted_tasks
+from service.http.answering import charge, permitted_tasks, tenant_of
 from service.http.context import context_of
 from service.http.models import leased
 from service.http.ndjson.answers import LineAnswerer
@@ -53,6 +53,7 @@ def ndjson_response(request: Request, lifecycle: Lifecycle, *, task: str | None 
     answerer = LineAnswerer(
         lease=lambda: leased(request, lifecycle),
         charge=partial(charge, context),
+        tenant=tenant_of(context, settings),
         settings=settings,
         tasks=None if tasks is None else tuple(tasks),
         is_one_task=task is not None,

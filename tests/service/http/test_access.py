@@ -136,6 +136,20 @@ async def test_a_key_that_has_used_up_its_rate_is_429_with_retry_after(client: h
     assert [json.loads(line)["problem"]["status"] for line in lines[:-1]] == [429, 429]
 
 
+async def test_the_cache_is_everybodys_unless_keys_are_kept_apart(keys_file: Path) -> None:
+    ndjson = {"content-type": "application/x-ndjson"}
+    for is_apart in (False, True):
+        async with serving(api_keys_file=keys_file, cache_per_key=is_apart) as (client, runtime):
+            await client.post("/v1/predict", json=INPUTS, headers=bearer(FULL))
+            again = await client.post("/v1/predict", json=INPUTS, headers=bearer(FULL))
+            assert again.json()["usage"]["cache_hits"] == 1
+            other = await client.post("/v1/predict", json=INPUTS, headers=bearer(INTENT))
+            assert other.json()["usage"]["cache_hits"] == (0 if is_apart else 1)
+            await client.post("/v1/embeddings", json={"input": "red shoe"}, headers=bearer(SLOW))
+            await client.post("/v1/predict", content=b'"red shoe"', headers=bearer(SLOW) | ndjson)
+            assert len(runtime.cache.pooled) == (3 if is_apart else 1)
+
+
 async def test_metrics_can_be_closed_too(keys_file: Path) -> None:
     async with serving(api_keys_file=keys_file, metrics_need_key=True) as (client, _):
         assert_problem(await client.get("/metrics"), 401)
