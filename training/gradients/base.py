@@ -41,8 +41,9 @@ class StepReport:
     cosines: dict[tuple[str, str], float] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
     penalty: float | None = None
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
+    # What a step took is no part of what it did: a resumed run's reports equal the first one's.
+    wall_s: float = field(default=0.0, compare=False)
+    cpu_s: float = field(default=0.0, compare=False)
 
 
 class GradientStep(ABC):
