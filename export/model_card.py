@@ -107,7 +107,7 @@ def _tasks(tasks: Mapping[str, TaskEntry]) -> list[str]:
         "|---|---|---|---|---|---|",
         *(_task_row(name, task) for name, task in tasks.items()),
         "",
-        "Dev metrics are of the fp32 torch model on the whole dev split; dev chose nothing: the "
+        "Dev metrics are of the fp32 torch model on the dev rows named below; dev chose nothing: the "
         "checkpoint was chosen on rows set aside from train.",
         "",
     ]
@@ -118,7 +118,8 @@ def _data(trained: TrainedModel) -> list[str]:
         "| task | train | dev |",
         "|---|---|---|",
         *(
-            f"| {name} | `{_source(task.data.train)}` | `{_source(task.data.dev)}` |"
+            f"| {name} | `{_source(task.data.train)}` | "
+            f"`{_source(task.data.dev)}`{_part(task.data.max_dev_rows)} |"
             for name, task in trained.config.tasks.items()
         ),
         "",
@@ -225,3 +226,7 @@ def _task_row(name: str, task: TaskEntry) -> str:
 
 def _source(source: object) -> str:
     return source if isinstance(source, str) else f"{source.hub}[{source.split}]"  # type: ignore[attr-defined]
+
+
+def _part(max_rows: int | None) -> str:
+    return "" if max_rows is None else f", at most {max_rows} evenly spaced rows"

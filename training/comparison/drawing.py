@@ -38,6 +38,8 @@ STYLE: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
+PIXELS_AN_INCH = 115
+"""At most, where the page is wide."""
 PAGE_COLOURS = "<style>:root{color:#222}@media(prefers-color-scheme:dark){:root{color:#ddd}}</style>"
 """Of an SVG in a file of its own, which has no page."""
 
@@ -70,7 +72,8 @@ def as_svg(figure: Figure, name: str) -> str:
     text = re.sub(r"\n\s*", "\n", text)
     # matplotlib numbers its groups anew in every figure.
     text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%"', text, count=1)
+    size = f'width="100%" style="max-width:{figure.get_figwidth() * PIXELS_AN_INCH:.0f}px"'
+    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', size, text, count=1)
 
 
 def as_file(svg: str) -> str:

@@ -11,11 +11,11 @@ from training.comparison.tables import Table
 CSS = """
 :root { color-scheme: light dark; color: #222; background: #fff; }
 @media (prefers-color-scheme: dark) { :root { color: #ddd; background: #16181c; } }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.8rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.2rem 0.45rem; text-align: right; white-space: nowrap; }
+table { border-collapse: collapse; font-size: 0.77rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.4rem; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 1px solid; vertical-align: bottom; white-space: normal; }
 tbody tr:nth-child(even) { background: color-mix(in srgb, currentColor 6%, transparent); }
