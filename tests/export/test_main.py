@@ -87,7 +87,7 @@ def test_verifying_an_intact_bundle_says_what_was_checked(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{tiny_bundle}: tiny 1 is intact"
     assert lines[1].startswith("  14 files match their hashes; encoder ")
-    assert [line.split(":")[0].strip() for line in lines[2:]][:2] == ["sentiment", "topic"]
+    assert [line.split(":")[0].strip() for line in lines[2:]][:2] == ["sentiment in fp32", "topic in fp32"]
 
 
 def test_verifying_a_damaged_bundle_is_a_one_line_error_that_names_the_file(
