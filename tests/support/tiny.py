@@ -24,7 +24,9 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MAX_LENGTH = 24
 
 
-def write_tiny_encoder(folder: Path, *, seed: int = 0, hidden_size: int = 32) -> Path:
+def write_tiny_encoder(
+    folder: Path, *, seed: int = 0, hidden_size: int = 32, max_positions: int = 64
+) -> Path:
     """A transformers folder with a random two-layer BERT and its WordPiece tokenizer."""
     tokens = dict.fromkeys([*SPECIAL, *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS)])
     vocabulary = {token: number for number, token in enumerate(tokens)}
@@ -35,7 +37,7 @@ def write_tiny_encoder(folder: Path, *, seed: int = 0, hidden_size: int = 32) ->
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=2 * hidden_size,
-        max_position_embeddings=64,
+        max_position_embeddings=max_positions,
         pad_token_id=0,
         initializer_range=0.3,  # the usual 0.02 makes every text's vector nearly the same
     )
