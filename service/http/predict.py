@@ -19,6 +19,7 @@ from service.http.ndjson.route import (
     RESPONSE_CONTENT,
     TASKS,
     ndjson_response,
+    refuse_stream_query,
 )
 from service.http.openapi import json_body, problems
 from service.http.requests import media_type, parse_body, read_json, timeout_s
@@ -54,6 +55,7 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
         """Every asked task that fits, on every input; each text is encoded once. NDJSON is streamed."""
         if media_type(request) in MEDIA_TYPES:
             return ndjson_response(request, lifecycle)
+        refuse_stream_query(request)
         with leased(request, lifecycle) as model:
             body = await read_json(request, PredictRequest, max_bytes=model.settings.max_body_bytes)
             prediction = await _answer(request, model, body, body.tasks)
@@ -72,6 +74,7 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
         """The task's answer for every input. NDJSON is streamed."""
         if media_type(request) in MEDIA_TYPES:
             return ndjson_response(request, lifecycle, task=task)
+        refuse_stream_query(request)
         with leased(request, lifecycle) as model:
             model.engine.tasks_named([task])
             body = await read_json(request, TaskPredictRequest, max_bytes=model.settings.max_body_bytes)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from service.errors import FieldError, InvalidRequest
 from service.http.answering import charge, permitted_tasks, tenant_of
 from service.http.context import context_of
 from service.http.models import leased
@@ -72,6 +73,21 @@ def ndjson_response(request: Request, lifecycle: Lifecycle, *, task: str | None 
         max_bytes=settings.max_body_bytes,
         patience_s=settings.max_timeout_s,
     )
+
+
+def refuse_stream_query(request: Request) -> None:
+    """A JSON body says these itself: left aside, they would be a silent default.
+
+    Raises:
+        InvalidRequest: If the query says them.
+    """
+    faults = [
+        FieldError(name, "Of a stream alone. Put it into the JSON body.")
+        for name in StreamQuery.model_fields
+        if name in request.query_params
+    ]
+    if faults:
+        raise InvalidRequest("The query says what stands in a JSON body.", errors=faults)
 
 
 def _read_query(request: Request) -> StreamQuery:

@@ -99,6 +99,13 @@ async def test_a_request_that_is_at_fault_as_a_whole_is_no_stream() -> None:
             assert_problem(await client.post(path, content=b"", headers=NDJSON | headers), status)
 
 
+async def test_options_of_a_stream_are_no_options_of_a_json_body() -> None:
+    async with serving() as (client, _):
+        for path in ("/v1/predict", "/v1/tasks/intent/predict"):
+            response = await client.post(f"{path}?top_k=1&other=2", json={"inputs": ["a"]})
+            assert [each.field for each in assert_problem(response, 422).errors] == ["top_k"]
+
+
 async def test_an_empty_stream_has_a_summary_alone() -> None:
     async with serving() as (client, _):
         (last,) = await stream(client, "/v1/predict", b"\n\n")
