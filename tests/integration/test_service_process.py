@@ -78,7 +78,7 @@ def test_bentomls_client_speaks_to_the_native_method(url: str) -> None:
     ("method", "path", "status"),
     [
         ("GET", "/nope", 404),
-        ("GET", "/", 404),
+        ("GET", "/index.html", 404),
         ("GET", "/docs.json", 404),
         ("GET", "/static_content/nope", 404),
         ("GET", "/v1/predict", 405),

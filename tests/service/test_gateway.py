@@ -33,7 +33,7 @@ async def test_native_paths_are_passed_on(path: str) -> None:
         ("POST", "/schema.json"),
         ("GET", "/static_content/other"),
         ("GET", "/docs.json"),
-        ("GET", "/"),
+        ("GET", "/index.html"),
         ("GET", "/livez"),
     ],
 )
