@@ -100,19 +100,18 @@ class ContextLayer:
         finally:
             if runtime is not None:
                 seconds = time.perf_counter() - started_s
-                request = _finished(scope, context, started_ns=started_ns, seconds=seconds)
+                request = _finished(scope, context, seconds)
                 runtime.saw_request(request)
                 if span is not None:
                     span.finish(request)
 
 
-def _finished(scope: Scope, context: RequestContext, *, started_ns: int, seconds: float) -> FinishedRequest:
+def _finished(scope: Scope, context: RequestContext, seconds: float) -> FinishedRequest:
     return FinishedRequest(
         request_id=context.request_id,
         method=scope["method"],
         route=getattr(scope.get("route"), "path", UNMATCHED),
         status=context.status or ServiceError.status,
-        started_ns=started_ns,
         seconds=seconds,
         times=context.times,
         tasks=context.tasks,

@@ -15,8 +15,6 @@ class FinishedRequest:
     route: str
     """Its pattern, such as ``/v1/tasks/{task}/predict``; never the path itself, which a client chose."""
     status: int
-    started_ns: int
-    """Nanoseconds since the epoch."""
     seconds: float
     times: StageTimes
     tasks: tuple[str, ...]
