@@ -1,5 +1,6 @@
 """Two sides measured in turn, and the ratio of their medians."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -70,3 +71,13 @@ def interleave(
 def ratio(a: Sequence[float], b: Sequence[float]) -> Ratio:
     """The ratio of two series of as many measurements."""
     return Ratio(a=Spread(values=tuple(a)), b=Spread(values=tuple(b)))
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of them does not exceed: ``0.99`` for p99.
+
+    Args:
+        values: At least one, in any order.
+        share: Above 0, at most 1.
+    """
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
