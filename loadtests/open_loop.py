@@ -119,7 +119,7 @@ class OpenLoopRun:
         return quantile([each.sent_s - each.intended_s for each in self.outcomes], share)
 
     def texts_per_s(self, *, since_s: float = 0.0, until_s: float | None = None) -> float:
-        """Rate of texts answered with 200, by the time of their answer; until the last arrival if not said."""
+        """Rate of texts answered with 200, by the time of their answer; by default until arrivals end."""
         end_s = self.arrivals.duration_s if until_s is None else until_s
         count = sum(since_s <= each.finished_s < end_s for each in self.answered())
         return count * self.arrivals.texts_per_request / (end_s - since_s)
