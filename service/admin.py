@@ -8,7 +8,8 @@
     python -m service.admin unload support_desk 20261126.120000
     python -m service.admin drain                                  # as a preStop hook: before SIGTERM
 
-The key is read from ``ENCODEONCE_ADMIN_KEY``, the address from ``ENCODEONCE_ADMIN_URL`` or ``--url``.
+The key is read from ``ENCODEONCE_ADMIN_KEY``, the address from ``ENCODEONCE_ADMIN_URL`` or ``--url``. By
+default it is that of a service on this machine with the same ``ENCODEONCE_ADMIN_HOST`` and ``_PORT``.
 """
 
 import argparse
@@ -16,18 +17,36 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-DEFAULT_URL = "http://127.0.0.1:3000"
+MAIN_PORT = "3000"
+"""BentoML's default, where the admin API is on the service's own port."""
+ADMIN_PORT = "3900"
+"""As service/settings.py has it, which needs pydantic."""
+ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
+
 TIMEOUT_S = 300.0
 """Loading a bundle takes seconds; a large one on a busy machine, minutes."""
 
 DRAIN_POLL_S = 0.2
+
+
+def default_url(environment: Mapping[str, str]) -> str:
+    """Where a service of this environment has its admin API."""
+    if url := environment.get("ENCODEONCE_ADMIN_URL"):
+        return url
+    host = environment.get("ENCODEONCE_ADMIN_HOST", "")
+    port = environment.get("ENCODEONCE_ADMIN_PORT", ADMIN_PORT)
+    if port == "main":
+        return f"http://127.0.0.1:{MAIN_PORT}"
+    if host in ANY_ADDRESS:
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class AdminError(Exception):
@@ -109,7 +128,7 @@ def _drain(client: AdminClient, given: argparse.Namespace) -> Any:  # noqa: ANN4
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m service.admin", description="Change what is served.")
-    parser.add_argument("--url", default=os.environ.get("ENCODEONCE_ADMIN_URL", DEFAULT_URL))
+    parser.add_argument("--url", default=default_url(os.environ))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Command, text: str, *arguments: str) -> argparse.ArgumentParser:

@@ -29,9 +29,10 @@ class Gateway:
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
         # Imported here: the arbiter imports the service, too, and never builds its middleware.
         from service.http.app import create_app
+        from service.settings import Settings
 
         self._bentoml = app
-        self._application = create_app(lifecycle)
+        self._application = create_app(lifecycle, with_admin=Settings().admin_port == "main")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or pass the lifespan on."""

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from export.manifest import BundleError, Precision, describe_faults
 from service.bundle import open_bundle
+from service.http.admin.listener import AdminListenError, open_socket
 from service.keys.file import KeyFileError
 from service.keys.ring import KeyRing
 from service.settings import Settings
@@ -23,19 +24,21 @@ STATE_FILE = "ENCODEONCE_STATE_FILE"
 
 
 def check_settings_and_bundle() -> None:
-    """Read the settings and the API keys, and verify the bundle.
+    """Read the settings and the API keys, verify the bundle, and see that the admin API's port is free.
 
     Raises:
-        SystemExit: With the reason, if either must not be served.
+        SystemExit: With the reason, if they must not be served.
     """
     try:
         settings = Settings()
         # Which graph `auto` takes is measured in the worker.
         open_bundle(settings.bundle, Precision.FP32 if settings.precision == "auto" else settings.precision)
         KeyRing.read(settings.api_keys_file)
+        if (address := settings.admin_address) is not None:
+            open_socket(*address).close()
     except ValidationError as error:
         raise SystemExit(f"ENCODEONCE_* settings: {describe_faults(error)}") from None
-    except (BundleError, KeyFileError) as error:
+    except (BundleError, KeyFileError, AdminListenError) as error:
         raise SystemExit(str(error)) from None
 
 

@@ -3,12 +3,15 @@
 Arbiter and worker both import this module, so whatever takes time is imported where it is used.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 
 from service.gateway import Gateway
 from service.lifecycle import Lifecycle
+
+if TYPE_CHECKING:
+    from service.http.admin.listener import AdminListener
 
 LIFECYCLE = Lifecycle()
 """This process's service. BentoML builds the middleware before it makes the instance; both meet here."""
@@ -23,6 +26,8 @@ LIFECYCLE = Lifecycle()
 class EncodeOnce:
     """Every task of the bundle, at the price of one encoding a text."""
 
+    _admin: "AdminListener | None" = None
+
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
     def check() -> None:
@@ -34,19 +39,25 @@ class EncodeOnce:
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
-        """Load the bundle and check it; the port answers only after this."""
+        """Load the bundle and check it; the ports answer only after this."""
         from service.assembly import launch
+        from service.http.admin.listener import AdminListener, open_socket
+        from service.http.app import create_admin_app
         from service.settings import Settings
         from service.shutdown import bound_shutdown
 
         settings = Settings()
         LIFECYCLE.get_ready(await launch(settings))
         bound_shutdown(LIFECYCLE, drain_s=settings.drain_s)
+        if (address := settings.admin_address) is not None:
+            self._admin = AdminListener(create_admin_app(LIFECYCLE), open_socket(*address))
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
         """Refuse newcomers, then stop the threads."""
         LIFECYCLE.stop()
+        if self._admin is not None:
+            await self._admin.close()
         if (runtime := LIFECYCLE.loaded_runtime) is not None:
             await runtime.close()
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         min_length=16,
         description="Key of the admin API: `authorization: Bearer KEY`. Without one, it is off.",
     )
+    admin_host: str = Field(
+        "127.0.0.1", description="Address that the admin API listens on. By default the machine's own alone."
+    )
+    admin_port: Annotated[int, Field(ge=1, le=65_535)] | Literal["main"] = Field(
+        3900, description="Port that the admin API listens on. `main` puts it on the service's own."
+    )
     api_keys_file: Path | None = Field(
         None,
         description="File of API keys, made by `python -m service.keys`. Without one, anybody may ask.",
@@ -161,6 +167,13 @@ class Settings(BaseSettings):
     def allowed_origins(self) -> tuple[str, ...]:
         """``cors_origins``, one by one."""
         return tuple(each.strip() for each in self.cors_origins.split(",") if each.strip())
+
+    @property
+    def admin_address(self) -> tuple[str, int] | None:
+        """Host and port of the admin API's own listener; None where there is none."""
+        if self.admin_key is None or self.admin_port == "main":
+            return None
+        return self.admin_host, self.admin_port
 
     @property
     def num_threads(self) -> int:

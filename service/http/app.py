@@ -1,4 +1,4 @@
-"""The FastAPI application. It owns every route, every error and the OpenAPI document."""
+"""The FastAPI applications. They own every route, every error, and each its OpenAPI document."""
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -6,11 +6,11 @@ from starlette.exceptions import HTTPException
 
 from service.errors import ServiceError
 from service.http.access import AccessLayer, CorsLayer
-from service.http.admin.routes import admin_router
+from service.http.admin.routes import ADMIN_BODIES, admin_router
 from service.http.context import ContextLayer, context_of
 from service.http.embeddings import embeddings_router
 from service.http.model_list import model_list_router
-from service.http.openapi import install_openapi
+from service.http.openapi import BODIES, install_openapi
 from service.http.operations import operations_router
 from service.http.pages import pages_router
 from service.http.predict import predict_router
@@ -24,16 +24,14 @@ SWAGGER_ASSETS = ("/static_content/swagger-ui-bundle.js", "/static_content/swagg
 """BentoML brings them along, so that ``/docs`` needs no other host."""
 
 
-def create_app(lifecycle: Lifecycle) -> FastAPI:
-    """Build the application around a service that need not be ready yet."""
-    app = FastAPI(
-        title="EncodeOnce",
-        version="1",
-        description="Encode once, answer every task.",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
+def create_app(lifecycle: Lifecycle, *, with_admin: bool = False) -> FastAPI:
+    """Build the application around a service that need not be ready yet.
+
+    Args:
+        lifecycle: Of this process.
+        with_admin: Whether the admin API is on this application's port, not on one of its own.
+    """
+    app = _bare_app("EncodeOnce", "Encode once, answer every task.")
     for router in (
         predict_router,
         tasks_router,
@@ -42,16 +40,14 @@ def create_app(lifecycle: Lifecycle) -> FastAPI:
         v2_router,
         tei_router,
         operations_router,
-        admin_router,
+        *((admin_router,) if with_admin else ()),
     ):
         app.include_router(router(lifecycle))
     app.include_router(pages_router())
-    app.add_exception_handler(ServiceError, _answer_service_error)
-    app.add_exception_handler(HTTPException, _answer_routing_error)
     app.add_middleware(AccessLayer, lifecycle=lifecycle)
     app.add_middleware(CorsLayer, lifecycle=lifecycle)
     app.add_middleware(ContextLayer, lifecycle=lifecycle)
-    install_openapi(app)
+    install_openapi(app, bodies=(*BODIES, *ADMIN_BODIES) if with_admin else BODIES)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
@@ -64,6 +60,29 @@ def create_app(lifecycle: Lifecycle) -> FastAPI:
             swagger_favicon_url="data:,",
         )
 
+    return app
+
+
+def create_admin_app(lifecycle: Lifecycle) -> FastAPI:
+    """Build the admin API's application, for a port of its own. Neither API keys nor CORS reach it."""
+    app = _bare_app("EncodeOnce admin", "Change what is served.")
+    app.include_router(admin_router(lifecycle))
+    app.add_middleware(ContextLayer, lifecycle=lifecycle)
+    install_openapi(app, bodies=ADMIN_BODIES)
+    return app
+
+
+def _bare_app(title: str, description: str) -> FastAPI:
+    app = FastAPI(
+        title=title,
+        version="1",
+        description=description,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_exception_handler(ServiceError, _answer_service_error)
+    app.add_exception_handler(HTTPException, _answer_routing_error)
     return app
 
 

@@ -8,14 +8,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from service.http.access import is_open
-from service.http.admin.schemas import LoadRequest, RouteRequest
 from service.http.problems import MEDIA_TYPE
 from service.http.tei.schemas import TeiEmbedRequest, TeiPredictRequest, TeiRerankRequest
 from service.http.v2.schemas import InferRequest
 from service.schemas import EmbeddingsRequest, PredictRequest, Problem, TaskPredictRequest
 
 REF = "#/components/schemas/{model}"
-MODELS: tuple[type[BaseModel], ...] = (
+BODIES: tuple[type[BaseModel], ...] = (
     PredictRequest,
     TaskPredictRequest,
     EmbeddingsRequest,
@@ -23,9 +22,6 @@ MODELS: tuple[type[BaseModel], ...] = (
     TeiPredictRequest,
     TeiRerankRequest,
     TeiEmbedRequest,
-    LoadRequest,
-    RouteRequest,
-    Problem,
 )
 
 MEANINGS = {
@@ -41,6 +37,13 @@ MEANINGS = {
     500: "An internal fault.",
     503: "Starting or draining.",
     504: "The deadline passed.",
+}
+
+
+ADMIN_KEY = {"type": "http", "scheme": "bearer", "description": "ENCODEONCE_ADMIN_KEY"}
+API_KEYS = {
+    "bearerKey": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "headerKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
 }
 
 
@@ -115,8 +118,13 @@ def json_body(
     }
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Give the application its document, built on first use."""
+def install_openapi(app: FastAPI, *, bodies: Sequence[type[BaseModel]]) -> None:
+    """Give the application its document, built on first use.
+
+    Args:
+        app: With its routes.
+        bodies: Models of the bodies that its routes read by themselves.
+    """
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -124,7 +132,8 @@ def install_openapi(app: FastAPI) -> None:
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            for model in MODELS:
+            models: tuple[type[BaseModel], ...] = (*bodies, Problem)
+            for model in models:
                 schema = model.model_json_schema(ref_template=REF)
                 schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
             _drop_generated_422(document)
@@ -148,23 +157,22 @@ def _drop_generated_422(document: dict[str, Any]) -> None:
 
 def _ask_for_the_admin_key(document: dict[str, Any]) -> None:
     schemes = document["components"].setdefault("securitySchemes", {})
-    schemes["adminKey"] = {"type": "http", "scheme": "bearer", "description": "ENCODEONCE_ADMIN_KEY"}
     for methods in document["paths"].values():
         for operation in methods.values():
             if "admin" in operation.get("tags", ()):
+                schemes["adminKey"] = ADMIN_KEY
                 operation["security"] = [{"adminKey": []}]
 
 
 def _offer_api_keys(document: dict[str, Any]) -> None:
     """Every route that may take an API key says so, and how it ends without one."""
     schemes = document["components"]["securitySchemes"]
-    schemes["bearerKey"] = {"type": "http", "scheme": "bearer", "description": "An API key."}
-    schemes["headerKey"] = {"type": "apiKey", "in": "header", "name": "x-api-key"}
     refusals = {str(status): response for status, response in problems(401, 403, 429).items()}
     for path, methods in document["paths"].items():
         if is_open(path, metrics_need_key=True):
             continue
         for operation in methods.values():
+            schemes |= API_KEYS
             operation["responses"] = refusals | operation["responses"]
             # An empty requirement: without keys in the settings, none is needed.
             operation["security"] = [{"bearerKey": []}, {"headerKey": []}, {}]

@@ -48,6 +48,7 @@ class Service:
 
     process: subprocess.Popen[bytes]
     url: str
+    admin_url: str
     log: Path
     bundles: dict[str, Path]
 
@@ -55,7 +56,7 @@ class Service:
         """``python -m service.admin …``, whose answer is JSON."""
         done = subprocess.run(
             [sys.executable, "-m", "service.admin", *command],
-            env=os.environ | {"ENCODEONCE_ADMIN_KEY": KEY, "ENCODEONCE_ADMIN_URL": self.url},
+            env=os.environ | {"ENCODEONCE_ADMIN_KEY": KEY, "ENCODEONCE_ADMIN_URL": self.admin_url},
             cwd=ROOT,
             capture_output=True,
             check=True,
@@ -68,7 +69,7 @@ class Service:
         """The admin API without a process for every call."""
         headers = {"authorization": f"Bearer {KEY}"}
         response = httpx.request(
-            method, f"{self.url}/admin/v1{path}", json=body, headers=headers, timeout=START_LIMIT_S
+            method, f"{self.admin_url}/admin/v1{path}", json=body, headers=headers, timeout=START_LIMIT_S
         )
         assert response.status_code == 200, response.text
         return response.json()
@@ -104,17 +105,24 @@ def served(tiny_bundle: Path, folder: Path, *, target: str = ".", **environment:
         )
         for version, temperature in TEMPERATURES.items()
     }
-    port, log = free_port(), folder / "log"
+    port, admin_port, log = free_port(), free_port(), folder / "log"
     process = start_service(
         port,
         log,
         target=target,
         ENCODEONCE_BUNDLE=str(bundles["1"]),
         ENCODEONCE_ADMIN_KEY=KEY,
+        ENCODEONCE_ADMIN_PORT=str(admin_port),
         ENCODEONCE_THREADS="1",
         **environment,
     )
-    service = Service(process=process, url=f"http://127.0.0.1:{port}", log=log, bundles=bundles)
+    service = Service(
+        process=process,
+        url=f"http://127.0.0.1:{port}",
+        admin_url=f"http://127.0.0.1:{admin_port}",
+        log=log,
+        bundles=bundles,
+    )
     try:
         wait_until_ready(process, service.url, log)
         yield service
@@ -252,6 +260,9 @@ def test_clients_that_leave_cost_nothing_and_a_drained_service_ends_in_time(
         wait_for(entered.exists)
         assert service.admin("drain", "--quiet-s", "0", "--limit-s", "0")["phase"] == "draining"
         assert httpx.get(f"{service.url}/readyz").status_code == 503
+        headers = {"authorization": f"Bearer {KEY}"}
+        assert httpx.get(f"{service.url}/admin/v1/status", headers=headers).status_code == 404
+        assert httpx.get(f"{service.admin_url}/v1/tasks", headers=headers).status_code == 404
         late = pool.submit(service.ask, "one that did not notice", tasks=["sentiment"])
         wait_for(lambda: service.metric("encodeonce_queue_sequences") == 1)
         endless = send(service.url, {"inputs": ["never complete"]}, withheld=1)
@@ -261,6 +272,10 @@ def test_clients_that_leave_cost_nothing_and_a_drained_service_ends_in_time(
         assert last.result()["version"] == late.result()["version"] == "1"
         service.process.wait(START_LIMIT_S)  # the endless one is cut off
         endless.close()
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(service.admin_url)
+    port = service.admin_url.rsplit(":", 1)[1]
+    assert f"The admin API listens on 127.0.0.1 port {port}" in service.log.read_text()
 
 
 def send(url: str, body: Any, *, withheld: int = 0) -> socket.socket:

@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from service.admin import main
+from service.admin import default_url, main
+from service.settings import Settings
 
 
 class _Refusing(BaseHTTPRequestHandler):
@@ -56,3 +57,24 @@ def test_a_refusal_ends_the_command_with_its_reason(
 def test_a_service_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--url", "http://127.0.0.1:1", "status"]) == 1
     assert capsys.readouterr().err.startswith("http://127.0.0.1:1 does not answer: ")
+
+
+@pytest.mark.parametrize(
+    ("environment", "url"),
+    [
+        ({"ADMIN_PORT": "main"}, "http://127.0.0.1:3000"),
+        ({"ADMIN_HOST": "0.0.0.0", "ADMIN_PORT": "9"}, "http://127.0.0.1:9"),
+        ({"ADMIN_HOST": "10.0.0.7", "ADMIN_PORT": "9"}, "http://10.0.0.7:9"),
+        ({"ADMIN_HOST": "::1", "ADMIN_PORT": "9"}, "http://[::1]:9"),
+        ({"ADMIN_URL": "https://desk.example", "ADMIN_PORT": "9"}, "https://desk.example"),
+    ],
+)
+def test_the_address_is_that_of_a_service_with_the_same_environment(
+    environment: dict[str, str], url: str
+) -> None:
+    assert default_url({f"ENCODEONCE_{name}": value for name, value in environment.items()}) == url
+
+
+def test_without_settings_the_address_is_the_services_default() -> None:
+    host, port = Settings(admin_key="a key of 16 signs").admin_address or ("", 0)
+    assert default_url({}) == f"http://{host}:{port}"

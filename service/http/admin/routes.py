@@ -21,6 +21,8 @@ from service.http.requests import read_json
 from service.lifecycle import Lifecycle
 from service.models.administration import RouteChange
 
+ADMIN_BODIES = (LoadRequest, RouteRequest)
+
 MAX_BODY_BYTES = 64 * 1024
 
 BODY_STATUSES = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503, 504)

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from service.http.app import create_app
+from service.http.app import create_admin_app, create_app
 from service.inputs import FIELDS
 from service.kinds.answers import Answer
 from service.lifecycle import Lifecycle
@@ -37,6 +37,8 @@ ROUTES = {
     "/healthz": "get",
     "/readyz": "get",
     "/metrics": "get",
+}
+ADMIN_ROUTES = {
     "/admin/v1/models": "get",
     "/admin/v1/models/{name}/{version}": "delete",
     "/admin/v1/routes/{name}": "patch",
@@ -52,9 +54,24 @@ def document() -> dict[str, Any]:
     return create_app(Lifecycle()).openapi()
 
 
-def test_it_describes_every_route_and_nothing_else(document: dict[str, Any]) -> None:
+def routes_of(document: dict[str, Any]) -> dict[str, str]:
     assert document["openapi"].startswith("3.1")
-    assert {path: next(iter(methods)) for path, methods in document["paths"].items()} == ROUTES
+    return {path: next(iter(methods)) for path, methods in document["paths"].items()}
+
+
+def test_it_describes_every_route_and_nothing_else(document: dict[str, Any]) -> None:
+    assert routes_of(document) == ROUTES
+    assert "adminKey" not in document["components"]["securitySchemes"]
+    assert "LoadRequest" not in document["components"]["schemas"]
+
+
+def test_the_admin_api_is_described_where_it_is_served() -> None:
+    assert routes_of(create_app(Lifecycle(), with_admin=True).openapi()) == ROUTES | ADMIN_ROUTES
+    own = create_admin_app(Lifecycle()).openapi()
+    assert routes_of(own) == ADMIN_ROUTES
+    assert list(own["components"]["securitySchemes"]) == ["adminKey"]
+    assert {"LoadRequest", "RouteRequest", "Problem"} <= own["components"]["schemas"].keys()
+    assert "PredictRequest" not in own["components"]["schemas"]
 
 
 def test_every_reference_resolves(document: dict[str, Any]) -> None:

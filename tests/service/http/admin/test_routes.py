@@ -1,4 +1,4 @@
-"""The admin API over ASGI: the registry is real, its sessions are fakes."""
+"""The admin API over ASGI, on the service's own port: the registry is real, its sessions are fakes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -71,7 +71,7 @@ async def served() -> AsyncIterator[Served]:
         parts(version="3", fingerprint=OTHER, encoder=other),
         parts(version="bad", golden=[WRONG]),
     ]
-    transport = httpx.ASGITransport(create_app(lifecycle))
+    transport = httpx.ASGITransport(create_app(lifecycle, with_admin=True))
     async with (
         running(*loaded, admin_key=KEY, max_models=3) as runtime,
         httpx.AsyncClient(transport=transport, base_url="http://test") as client,
@@ -93,7 +93,7 @@ async def test_without_the_key_nothing_is_told_or_done(served: Served, method: s
 
 async def test_without_a_key_in_the_settings_it_is_off() -> None:
     lifecycle = Lifecycle()
-    transport = httpx.ASGITransport(create_app(lifecycle))
+    transport = httpx.ASGITransport(create_app(lifecycle, with_admin=True))
     async with (
         running(parts()) as runtime,
         httpx.AsyncClient(transport=transport, base_url="http://test") as client,
