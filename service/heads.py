@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -94,6 +94,8 @@ class HeadRunner:
     """Collects the calls of one turn of the event loop, and runs each head once for all of them."""
 
     def __init__(self, heads: Mapping[str, Head]) -> None:
+        self.failed_runs: Counter[str] = Counter()
+        """By task, the runs in a row that its head failed on."""
         self._heads = heads
         self._calls: list[_Call] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="heads")
@@ -149,7 +151,7 @@ class HeadRunner:
         for call in calls:
             for task, rows in call.rows.items():
                 joint[task].extend(rows)
-        logits = {task: self._heads[task].logits(rows) for task, rows in joint.items()}
+        logits = {task: self._run_head(task, rows) for task, rows in joint.items()}
         results = []
         taken: dict[str, int] = defaultdict(int)
         for call in calls:
@@ -160,6 +162,15 @@ class HeadRunner:
                 result[task] = logits[task][start : taken[task]]
             results.append(result)
         return results
+
+    def _run_head(self, task: str, rows: Rows) -> NDArray[np.float32]:
+        try:
+            logits = self._heads[task].logits(rows)
+        except Exception:
+            self.failed_runs[task] += 1
+            raise
+        self.failed_runs[task] = 0
+        return logits
 
 
 def _settle(

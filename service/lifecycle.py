@@ -42,11 +42,11 @@ class Lifecycle:
         """Whether this replica should get requests.
 
         Raises:
-            NotReady: Before the start is complete, while draining, and while an encoder keeps failing.
+            NotReady: Before the start is complete, while draining, and while encoder or head keep failing.
         """
         if self.phase is not Phase.READY:
             raise self._not_ready()
-        await self.runtime.models.check_encoders()
+        await self.runtime.models.check()
 
     def _not_ready(self) -> NotReady:
         return NotReady(f"The service is {self.phase.value}. Try another replica, or again in a moment.")

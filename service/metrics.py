@@ -138,6 +138,10 @@ class _State(Collector):
         yield _gauge("requests_in_flight", "Requests that a model is leased to.", self._models.requests)
         failed = max((each.failed_batches for each in batchers), default=0)
         yield _gauge("failed_batches", "Encoder batches in a row that gave nothing but failures.", failed)
+        runs = max(
+            (max(each.engine.heads.failed_runs.values(), default=0) for each in self._models), default=0
+        )
+        yield _gauge("failed_head_runs", "Runs in a row that a head failed on.", runs)
         yield self._bundle_info()
         num_bytes = _gauge("cache_bytes", "Memory of a store.", labels=["store"])
         max_bytes = _gauge("cache_max_bytes", "Bound of a store.", labels=["store"])

@@ -21,7 +21,7 @@ def operations_router(lifecycle: Lifecycle) -> APIRouter:
 
     @router.get("/readyz", responses=problems(503), summary="May it get requests?")
     async def ready() -> Status:
-        """200 once the golden examples were answered, until it drains or its encoder keeps failing."""
+        """200 once the golden examples were answered, until it drains, or encoder or head keep failing."""
         await lifecycle.check_ready()
         return Status(status="ready")
 

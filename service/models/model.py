@@ -1,15 +1,23 @@
 """One loaded bundle: its own heads, on an encoder that others may read from, too."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.bundle import Bundle
 from service.engine import Engine
+from service.errors import NotReady, SelfCheckFailed, ServiceError
+from service.golden import check_golden
 from service.heads import Head, HeadRunner
 from service.kinds.registry import kind_of
 from service.models.encoders import EncoderHost
 from service.observer import Observer
 from service.sessions import HeadSession
+
+SUSPICIOUS_RUNS = 3
+"""Runs in a row that a head failed on, from which on readiness asks the head itself."""
+
+PROBE_TIMEOUT_S = 2.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -33,6 +41,31 @@ class Model:
     def version(self) -> str:
         """Of the bundle."""
         return self.bundle.manifest.version
+
+    @property
+    def tolerance(self) -> float:
+        """Largest accepted deviation of its answers from the torch model's."""
+        return self.bundle.tolerance + self.host.rounding.tolerance
+
+    async def check_heads(self) -> None:
+        """Let every head that seems to fail answer its first golden example.
+
+        A session that fails on everything is so told from inputs that no head could take, and one that has
+        recovered comes back without traffic. A task without an example is not judged.
+
+        Raises:
+            NotReady: If a head does not answer it as the model did.
+        """
+        for task, failed in list(self.engine.heads.failed_runs.items()):
+            if failed < SUSPICIOUS_RUNS:
+                continue
+            example = [each for each in self.bundle.golden if each.task == task][:1]
+            try:
+                await asyncio.wait_for(
+                    check_golden(self.engine, example, tolerance=self.tolerance), PROBE_TIMEOUT_S
+                )
+            except (ServiceError, SelfCheckFailed, TimeoutError) as error:
+                raise NotReady(f"The head of {task!r} failed on its last {failed} runs.") from error
 
     def close(self) -> None:
         """Let its threads go, and leave the encoder."""

@@ -175,14 +175,21 @@ class ModelRegistry:
         self.find(Asked(request_id="", name=name))
         self._default_name = name
 
-    async def check_encoders(self) -> None:
-        """Ask every encoder that seems to fail.
+    async def check(self) -> None:
+        """Ask every encoder that seems to fail, and every such head that requests are routed to.
+
+        A shadow's heads are nobody's trouble: it answers nobody.
 
         Raises:
             NotReady: If one does.
         """
         for host in list(self._encoders):
             await host.check()
+        for name, route in list(self._routes.items()):
+            for role, version in route.roles():
+                model = self._models.get((name, version))
+                if role != "shadow" and model is not None:
+                    await model.check_heads()
 
     async def unload(self, name: str, version: str) -> Model:
         """Take a version away. Requests that it answers just now are finished.
@@ -240,8 +247,7 @@ class ModelRegistry:
                 host = self._encoders.start(parts, bundle)
             heads = await asyncio.to_thread(self._loader.load_heads, bundle)
             model = build_model(bundle, heads, host, observer=self._observer, row_len=self._row_len)
-            tolerance = bundle.tolerance + host.rounding.tolerance
-            await check_golden(model.engine, bundle.golden, tolerance=tolerance)
+            await check_golden(model.engine, bundle.golden, tolerance=model.tolerance)
             self._encoders.trust(host)
         except BaseException:
             if model is not None:

@@ -227,11 +227,15 @@ class FakeHeadSession:
 
     def __init__(self, num_outputs: int, seed: int = 0, *, is_token_level: bool = False) -> None:
         self.calls = 0
+        self.is_lost = False
+        """Whether it fails on everything."""
         self._is_token_level = is_token_level
         self._weights = np.random.default_rng(seed).normal(size=(HIDDEN_SIZE, num_outputs)).astype(np.float32)
 
     def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
         self.calls += 1
+        if self.is_lost:
+            raise RuntimeError("lost")
         if self._is_token_level:
             features = inputs[HeadInput.LAST_HIDDEN_STATE]
         elif HeadInput.LAST_HIDDEN_STATE in inputs:

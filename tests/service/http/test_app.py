@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from export.manifest import TaskEntry
+from export.manifest import GoldenExample, TaskEntry
 from service.assembly import Runtime
 from service.http.app import create_app
 from service.lifecycle import Lifecycle
@@ -23,7 +23,16 @@ from service.schemas import (
     TaskList,
     TaskPredictResponse,
 )
-from tests.support.service_fakes import PATIENCE_S, POISON, FakeEncoderSession, parts, running
+from tests.support.service_fakes import (
+    PATIENCE_S,
+    POISON,
+    FakeEncoderSession,
+    FakeHeadSession,
+    Parts,
+    parts,
+    running,
+    task,
+)
 
 JSON = {"content-type": "application/json"}
 
@@ -268,6 +277,47 @@ async def test_an_encoder_that_fails_on_everything_turns_readiness_off_until_it_
         encoder.is_lost = False
         assert (await client.get("/readyz")).status_code == 200
         assert runtime.batcher.failed_batches == 0
+
+
+async def intent_that_knows_its_answer() -> tuple[Parts, FakeHeadSession]:
+    """A bundle with a golden example for its task, and the task's head."""
+    tasks = {"intent": task()}
+    async with serving(tasks=tasks) as (client, _):
+        answer = await client.post("/v1/predict", json={"inputs": ["a b"], "return_logits": True})
+    logits = tuple(answer.json()["predictions"][0]["intent"]["logits"])
+    example = GoldenExample(task="intent", input={"text": "a b"}, logits=(logits,))
+    known = parts(tasks, golden=[example])
+    head = known.heads["intent"]
+    assert isinstance(head, FakeHeadSession)
+    return known, head
+
+
+async def test_a_head_that_fails_on_everything_turns_readiness_off_until_it_recovers() -> None:
+    known, head = await intent_that_knows_its_answer()
+    lifecycle = Lifecycle()
+    async with running(known) as runtime, client_of(lifecycle) as client:
+        lifecycle.get_ready(runtime)
+        head.is_lost = True
+        for number in range(3):
+            assert (await client.get("/readyz")).status_code == 200
+            assert_problem(await client.post("/v1/predict", json={"inputs": [f"a {number}"]}), 500)
+        assert "encodeonce_failed_head_runs 3" in (await client.get("/metrics")).text
+        assert "'intent'" in assert_problem(await client.get("/readyz"), 503).detail
+        head.is_lost = False
+        assert (await client.get("/readyz")).status_code == 200
+        assert "encodeonce_failed_head_runs 0" in (await client.get("/metrics")).text
+
+
+async def test_a_head_that_answers_its_golden_example_leaves_it_ready() -> None:
+    known, head = await intent_that_knows_its_answer()
+    lifecycle = Lifecycle()
+    async with running(known) as runtime, client_of(lifecycle) as client:
+        lifecycle.get_ready(runtime)
+        head.is_lost = True
+        for number in range(5):
+            assert_problem(await client.post("/v1/predict", json={"inputs": [f"a {number}"]}), 500)
+        head.is_lost = False
+        assert (await client.get("/readyz")).status_code == 200
 
 
 async def test_inputs_that_no_encoder_could_take_leave_it_ready() -> None:
