@@ -1,5 +1,6 @@
 """The shared encoder: a transformers model that gives token states."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -73,6 +74,15 @@ class SharedEncoder(Encoder):
         """Whether the family has a pooling of its own."""
         return getattr(self.backbone, "pooler", None) is not None
 
+    def choose_attention(self, device: torch.device) -> None:
+        """As ``Encoder`` says.
+
+        On the CPU that is the plain one: the fused kernel's backward pass is slow there
+        (``loadtests/attention.py``).
+        """
+        if device.type == "cpu":
+            self.backbone.set_attn_implementation("eager")
+
     def forward(
         self,
         input_ids: Tensor,
@@ -106,6 +116,14 @@ class SharedEncoder(Encoder):
             pooler_output=getattr(output, "pooler_output", None),
             hidden_states=tuple(output.hidden_states) if with_hidden_states else None,
         )
+
+    def digest(self) -> str:
+        """Hash of configuration and weights as they are now."""
+        found = hashlib.sha256(self.config.to_json_string().encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            found.update(name.encode())
+            found.update(tensor.detach().cpu().contiguous().numpy())
+        return found.hexdigest()
 
     def read(self, batch: Batch, readings: Sequence[str]) -> dict[str, Tensor]:
         """As ``Encoder`` says, by one forward pass."""

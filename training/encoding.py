@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
@@ -55,6 +56,17 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def pad_token_id(self) -> int:
         """Id written into padding; masked everywhere."""
+
+    def choose_attention(self, device: torch.device) -> None:
+        """Take the implementation of attention that trains fastest on a device; the function is the same.
+
+        Args:
+            device: That the encoder is on.
+        """
+
+    @abstractmethod
+    def digest(self) -> str:
+        """Hexadecimal hash of all that decides what ``read`` gives: the same for the same weights."""
 
     @abstractmethod
     def read(self, batch: Batch, readings: Sequence[str]) -> dict[str, Tensor]:

@@ -1,9 +1,11 @@
 """A frozen encoder's outputs, each computed once and kept in files: an epoch then costs only the heads."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 import numpy as np
@@ -22,6 +24,8 @@ Key: TypeAlias = tuple[bytes, bytes]
 BATCH_TOKENS = 2048
 """Of a forward pass while the store is filled."""
 FLOAT_BYTES = 4
+NAME_LENGTH = 16
+"""Hexadecimal digits: 64 bits tell sets of sequences apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +44,11 @@ class Stored:
 class EncodingStore:
     """Answers for an encoder whose weights stay as they are.
 
-    The numbers depend on the set of sequences alone, not on the batches that read them, so a resumed run
-    that fills its store anew repeats the interrupted one.
+    The numbers depend on the encoder and the set of sequences alone, not on the batches that read them, and
+    so does the name that their files have in the folder: whoever needs the same ones opens what is there.
 
     Args:
-        folder: Of the memory-mapped files; created.
+        folder: Of the memory-mapped files; created. Runs may share it.
         max_bytes: Of all files together. A reading that does not fit is left to the encoder, the largest
             first.
     """
@@ -69,26 +73,27 @@ class EncodingStore:
         encoder: Encoder,
         needs: Mapping[str, Iterable[TokenSequence]],
         *,
-        fill: bool,
         on_encoded: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Encode every sequence once, or open what another process has filled.
+        """Encode every sequence once, unless it has been done before.
 
         Args:
             encoder: In evaluation mode.
             needs: Sequences by what is read of them.
-            fill: Whether to compute; else the files are there.
             on_encoded: Called with the sequences encoded since the last call.
         """
-        plans = {reading: _Plan.of(encoder, reading, sequences) for reading, sequences in needs.items()}
-        self._folder.mkdir(parents=True, exist_ok=True)
-        left = self._max_bytes
-        for reading, plan in sorted(plans.items(), key=lambda item: item[1].num_bytes):
-            if 0 < plan.num_bytes <= left:
-                left -= plan.num_bytes
-                self._stored[reading] = plan.open(self._folder / f"{reading}.npy", write=fill)
-        if fill:
-            self._fill(encoder, {reading: plans[reading].sequences for reading in self._stored}, on_encoded)
+        plans = self._that_fit(
+            {reading: _Plan.of(encoder, reading, sequences) for reading, sequences in needs.items()}
+        )
+        if not plans:
+            return
+        files = self._folder / _name_of(encoder, plans)
+        if not files.is_dir():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix=".", dir=self._folder) as staging:
+                _fill(encoder, plans, Path(staging) / files.name, on_encoded)
+                _rename_once(Path(staging) / files.name, files)
+        self._stored = {reading: plan.open(files / f"{reading}.npy") for reading, plan in plans.items()}
 
     def read(self, batch: Batch, reading: str) -> Tensor | None:
         """What ``Encoder.read`` gives, without gradient; zeros behind the end of shorter sequences.
@@ -111,26 +116,13 @@ class EncodingStore:
             found = stored.rows[[start for start, _ in known]]
         return torch.from_numpy(found).to(batch.input_ids.device)
 
-    @torch.inference_mode()
-    def _fill(
-        self,
-        encoder: Encoder,
-        sequences: Mapping[str, Mapping[Key, TokenSequence]],
-        on_encoded: Callable[[int], None],
-    ) -> None:
-        """One forward pass a sequence, whatever is read of it."""
-        device = next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))
-        every = {key: sequence for each in sequences.values() for key, sequence in each.items()}
-        for keys in _in_batches(every):
-            batch = pad([every[key] for key in keys], pad_token_id=encoder.pad_token_id).to(device)
-            wanted = [name for name, each in sequences.items() if any(key in each for key in keys)]
-            for reading, values in encoder.read(batch, wanted).items():
-                rows, spans = self._stored[reading].rows, self._stored[reading].spans
-                for key, value in zip(keys, values.float().cpu().numpy(), strict=True):
-                    if key in spans:
-                        start, stop = spans[key]
-                        rows[start:stop] = value[: stop - start] if reading == LAST_HIDDEN_STATE else value
-            on_encoded(len(keys))
+    def _that_fit(self, plans: Mapping[str, "_Plan"]) -> dict[str, "_Plan"]:
+        fitting, left = {}, self._max_bytes
+        for reading, plan in sorted(plans.items(), key=lambda item: item[1].num_bytes):
+            if 0 < plan.num_bytes <= left:
+                left -= plan.num_bytes
+                fitting[reading] = plan
+        return fitting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +135,8 @@ class _Plan:
 
     @classmethod
     def of(cls, encoder: Encoder, reading: str, sequences: Iterable[TokenSequence]) -> "_Plan":
-        distinct = {_key_of(sequence): sequence for sequence in sequences}
+        given = {_key_of(sequence): sequence for sequence in sequences}
+        distinct = {key: given[key] for key in sorted(given)}
         is_states = reading == LAST_HIDDEN_STATE
         lengths = [len(each.input_ids) if is_states else 1 for each in distinct.values()]
         ends = np.cumsum([0, *lengths]).tolist()
@@ -158,11 +151,56 @@ class _Plan:
     def num_bytes(self) -> int:
         return FLOAT_BYTES * int(np.prod(self.shape))
 
-    def open(self, file: Path, *, write: bool) -> Stored:
-        mode = "w+" if write else "r"
+    def create(self, file: Path) -> Stored:
         rows: NDArray[np.float32]
-        rows = np.lib.format.open_memmap(file, mode=mode, dtype=np.float32, shape=self.shape)
+        rows = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=self.shape)
         return Stored(rows=rows, spans=self.spans)
+
+    def open(self, file: Path) -> Stored:
+        rows: NDArray[np.float32] = np.lib.format.open_memmap(file, mode="r")
+        return Stored(rows=rows, spans=self.spans)
+
+
+def _name_of(encoder: Encoder, plans: Mapping[str, _Plan]) -> str:
+    """Of the files: a hash of the encoder, of what is read, and of which sequences' rows lie where."""
+    found = hashlib.sha256(encoder.digest().encode())
+    for reading, plan in sorted(plans.items()):
+        found.update(f"{reading} {len(plan.spans)} ".encode())
+        for key in plan.spans:
+            for part in key:
+                found.update(len(part).to_bytes(4, "little"))
+                found.update(part)
+    return found.hexdigest()[:NAME_LENGTH]
+
+
+@torch.inference_mode()
+def _fill(
+    encoder: Encoder, plans: Mapping[str, _Plan], folder: Path, on_encoded: Callable[[int], None]
+) -> None:
+    """One forward pass a sequence, whatever is read of it."""
+    device = next((parameter.device for parameter in encoder.parameters()), torch.device("cpu"))
+    every = {key: sequence for plan in plans.values() for key, sequence in plan.sequences.items()}
+    folder.mkdir()
+    files = {reading: plan.create(folder / f"{reading}.npy") for reading, plan in plans.items()}
+    for keys in _in_batches(every):
+        batch = pad([every[key] for key in keys], pad_token_id=encoder.pad_token_id).to(device)
+        wanted = [reading for reading, file in files.items() if any(key in file.spans for key in keys)]
+        for reading, values in encoder.read(batch, wanted).items():
+            rows, spans = files[reading].rows, files[reading].spans
+            for key, value in zip(keys, values.float().cpu().numpy(), strict=True):
+                if key in spans:
+                    start, stop = spans[key]
+                    rows[start:stop] = value[: stop - start] if reading == LAST_HIDDEN_STATE else value
+        on_encoded(len(keys))
+
+
+def _rename_once(staging: Path, final: Path) -> None:
+    """Give the files their name, unless a run beside this one has filled the same ones meanwhile."""
+    try:
+        staging.rename(final)
+    except OSError:
+        if not final.is_dir():
+            raise
 
 
 def _in_batches(sequences: Mapping[Key, TokenSequence]) -> Iterator[list[Key]]:

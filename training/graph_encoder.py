@@ -77,6 +77,10 @@ class GraphEncoder(Encoder):
         """Id written into padding; masked everywhere."""
         return self.entry.pad_token_id
 
+    def digest(self) -> str:
+        """The fingerprint of the bundle's encoder."""
+        return self.entry.fingerprint
+
     def read(self, batch: Batch, readings: Sequence[str]) -> dict[str, Tensor]:
         """As ``Encoder`` says; a sequence a row. The graph runs on the CPU, wherever the batch is."""
         device, batch = batch.input_ids.device, batch.to(torch.device("cpu"))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from transformers import AutoModel
 
 from tests.support.tiny_kinds import kinds_config
 from tests.training.conftest import Recorder, start_run
@@ -15,6 +16,7 @@ from training.batches import Batch, pad
 from training.checkpoint import RunFolder
 from training.commands.fit import fit_config
 from training.config.file import parse_config
+from training.encoder import SharedEncoder
 from training.encoding import LAST_HIDDEN_STATE, Encoder
 from training.encoding_store import BATCH_TOKENS, EncodingStore
 from training.tokenization import TokenSequence
@@ -28,9 +30,13 @@ class CountingEncoder(Encoder):
 
     config, hidden_size, num_layers, pad_token_id = None, HIDDEN_SIZE, NUM_LAYERS, 0
 
-    def __init__(self) -> None:
+    def __init__(self, digest: str = "counting") -> None:
         super().__init__()
         self.asked: list[tuple[int, tuple[str, ...]]] = []
+        self._digest = digest
+
+    def digest(self) -> str:
+        return self._digest
 
     def read(self, batch: Batch, readings: Sequence[str]) -> dict[str, torch.Tensor]:
         self.asked.append((len(batch.input_ids), tuple(readings)))
@@ -57,7 +63,7 @@ ONE, TWO, PAIR, LONG = sequence(1, 2, 3), sequence(4, 5), sequence(4, 5, second=
 
 def opened(folder: Path, needs: dict[str, list[TokenSequence]], *, max_bytes: int = 10**6) -> EncodingStore:
     store = EncodingStore(folder, max_bytes=max_bytes)
-    store.open(CountingEncoder(), needs, fill=True)
+    store.open(CountingEncoder(), needs)
     return store
 
 
@@ -77,7 +83,7 @@ def test_a_sequence_is_encoded_once_for_all_that_is_read_of_it(tmp_path: Path) -
     encoder, done = CountingEncoder(), []
     store = EncodingStore(tmp_path, max_bytes=10**6)
     needs = {"mean": [ONE, ONE, TWO], LAST_HIDDEN_STATE: [TWO, PAIR, TWO]}
-    store.open(encoder, needs, fill=True, on_encoded=done.append)
+    store.open(encoder, needs, on_encoded=done.append)
     assert sum(count for count, _ in encoder.asked) == sum(done) == 3
 
 
@@ -97,14 +103,65 @@ def test_what_does_not_fit_is_left_to_the_encoder_the_largest_first(tmp_path: Pa
     assert opened(tmp_path / "none", needs, max_bytes=vectors - 1).readings == ()
 
 
-def test_another_process_opens_what_one_has_filled(tmp_path: Path) -> None:
+def test_the_same_sequences_in_any_order_are_encoded_once_for_all_runs_of_a_folder(tmp_path: Path) -> None:
     opened(tmp_path, {"mean": [ONE, TWO]})
     encoder, second = CountingEncoder(), EncodingStore(tmp_path, max_bytes=10**6)
-    second.open(encoder, {"mean": [ONE, TWO]}, fill=False)
+    second.open(encoder, {"mean": [TWO, ONE, TWO]})
     found = second.read(pad([TWO], pad_token_id=0), "mean")
     assert found is not None
     assert found.tolist() == [[9.0, 0.0]]
     assert encoder.asked == []
+
+
+@pytest.mark.parametrize(
+    ("digest", "needs"),
+    [
+        ("another", {"mean": [ONE, TWO]}),
+        ("counting", {"mean": [ONE, PAIR]}),
+        ("counting", {"mean": [ONE, TWO, LONG]}),
+        ("counting", {"mean_layers": [ONE, TWO]}),
+        ("counting", {"mean": [ONE, TWO], "mean_layers": [ONE, TWO]}),
+    ],
+)
+def test_another_encoder_other_sequences_or_readings_are_encoded_for_themselves(
+    tmp_path: Path, digest: str, needs: dict[str, list[TokenSequence]]
+) -> None:
+    opened(tmp_path, {"mean": [ONE, TWO]})
+    encoder = CountingEncoder(digest)
+    EncodingStore(tmp_path, max_bytes=10**6).open(encoder, needs)
+    assert encoder.asked != []
+
+
+def test_an_interrupted_filling_leaves_nothing_to_be_opened(tmp_path: Path) -> None:
+    def stop(_count: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        EncodingStore(tmp_path, max_bytes=10**6).open(CountingEncoder(), {"mean": [ONE]}, on_encoded=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_runs_that_fill_the_same_files_at_once_both_can_read(tmp_path: Path) -> None:
+    stores = []
+
+    def meanwhile(_count: int) -> None:
+        if not stores:
+            stores.append(opened(tmp_path, {"mean": [ONE]}))
+
+    late = EncodingStore(tmp_path, max_bytes=10**6)
+    late.open(CountingEncoder(), {"mean": [ONE]}, on_encoded=meanwhile)
+    for store in (late, *stores):
+        found = store.read(pad([ONE], pad_token_id=0), "mean")
+        assert found is not None
+        assert found.tolist() == [[6.0, 0.0]]
+
+
+def test_a_digest_tells_weights_apart_and_nothing_else(tiny_encoder: Path) -> None:
+    first, second = (SharedEncoder(AutoModel.from_pretrained(tiny_encoder)) for _ in range(2))
+    assert first.train().digest() == second.eval().digest()
+    with torch.no_grad():
+        next(second.parameters()).view(-1)[0] += 1e-3
+    assert first.digest() != second.digest()
 
 
 def test_batches_keep_to_their_budget_and_depend_on_the_set_alone(tmp_path: Path) -> None:
@@ -112,7 +169,7 @@ def test_batches_keep_to_their_budget_and_depend_on_the_set_alone(tmp_path: Path
     asked = []
     for number, order in enumerate((many, many[::-1])):
         encoder = CountingEncoder()
-        EncodingStore(tmp_path / str(number), max_bytes=10**7).open(encoder, {"mean": order}, fill=True)
+        EncodingStore(tmp_path / str(number), max_bytes=10**7).open(encoder, {"mean": order})
         asked.append(encoder.asked)
     assert asked[0] == asked[1]
     assert max(count for count, _ in asked[0]) <= BATCH_TOKENS
@@ -138,13 +195,13 @@ def test_a_frozen_run_of_every_kind_learns_the_same_from_its_store_and_runs_no_e
     raw = frozen(kinds_config(tmp_path, tiny_encoder, rows=12))
     raw["training"] |= {"steps": 4, "evaluate_every": 2}
     plain, stored = start_run(raw, tmp_path / "plain"), start_run(raw, tmp_path / "stored")
-    store_encodings(stored, console=quiet)
+    store_encodings(stored, tmp_path / "encodings", console=quiet)
     calls = []
     stored.trainer.model.encoder.register_forward_hook(lambda *_: calls.append(1))
     expected, found = losses(plain), losses(stored)
     assert calls == [], "an epoch costs the heads alone"
     assert found == {
-        step: {task: pytest.approx(loss, abs=1e-5) for task, loss in each.items()}
+        step: {task: pytest.approx(loss, rel=1e-5) for task, loss in each.items()}
         for step, each in expected.items()
     }
 
@@ -156,7 +213,7 @@ def test_an_interrupted_run_goes_on_from_a_new_store_to_the_last_bit(
 
     def begin(folder: str, *, resume: bool = False) -> Run:
         run = start_run(raw, tmp_path / folder, resume=resume)
-        store_encodings(run, console=quiet)
+        store_encodings(run, tmp_path / "encodings", console=quiet)
         return run
 
     whole = losses(begin("whole"))
@@ -184,9 +241,9 @@ def test_no_bytes_switch_the_store_off(
     raw = frozen(small_config())
     raw["encoder"]["store_bytes"] = 0
     run = start_run(raw, tmp_path / "run")
-    store_encodings(run, console=quiet)
+    store_encodings(run, tmp_path / "encodings", console=quiet)
     assert run.trainer.model.store is None
     raw["encoder"]["store_bytes"] = 10
-    store_encodings(start_run(raw, tmp_path / "other"), console=Console())
+    store_encodings(start_run(raw, tmp_path / "other"), tmp_path / "encodings", console=Console())
     shown = capsys.readouterr().out
     assert "mean would pass encoder.store_bytes and is computed at every step" in shown

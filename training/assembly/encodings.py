@@ -1,6 +1,7 @@
 """A run's frozen encoder → the store that answers in its place."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from rich.console import Console
 
@@ -13,27 +14,23 @@ from training.progress import build_progress, say
 from training.tokenization import TokenSequence
 
 
-def store_encodings(run: Run, *, console: Console) -> None:
+def store_encodings(run: Run, folder: Path, *, console: Console) -> None:
     """Encode every text that a frozen encoder will be asked for, once; nothing for one that trains.
 
     Args:
         run: Before its first step.
+        folder: Of the files. Runs that share it share what they have in common.
         console: Where to show the progress.
     """
     model, encoder = run.trainer.model, run.config.encoder
     if model.train_encoder or encoder.store_bytes == 0:
         return
     needs = _needs(model, [run.data.train, run.data.selection])
-    store = EncodingStore(run.folder.encodings, max_bytes=encoder.store_bytes)
+    store = EncodingStore(folder, max_bytes=encoder.store_bytes)
     processes = this_process()
     with processes.main_process_first(), build_progress(console) as progress:
-        bar = progress.add_task("encoding", total=None, note="once for the whole run")
-        store.open(
-            model.encoder.eval(),
-            needs,
-            fill=processes.is_main_process,
-            on_encoded=lambda count: progress.advance(bar, count),
-        )
+        bar = progress.add_task("encoding", total=None, note="once, unless it has been done")
+        store.open(model.encoder.eval(), needs, on_encoded=lambda count: progress.advance(bar, count))
     model.store = store
     say(console, _note(needs, store))
 

@@ -140,6 +140,7 @@ def build_run(config: Config, folder: RunFolder) -> Run:
         gradient_accumulation_steps=config.training.gradient_accumulation,
     )
     model.to(accelerator.device)
+    model.encoder.choose_attention(accelerator.device)
     sizes = sampling_sizes(config, data.train)
     settings = _loop_settings(config, sizes)
     shape = Shape(sizes=sizes, steps=settings.steps, seed=config.seed)

@@ -1,12 +1,13 @@
 """Train what a study compares, as far as it is not there yet, and report."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from training.assembly.trained import load_saved_config
-from training.checkpoint import CONFIG_FILE
+from training.checkpoint import CONFIG_FILE, ENCODINGS_FOLDER
 from training.comparison.estimate import Speed, in_words, total_s
 from training.comparison.identity import config_hash
 from training.comparison.planning import (
@@ -34,6 +35,7 @@ class Comparison:
 
         OUTPUT/results/NAME.seedN.json   what a finished run gave: all that resuming and reporting need
         OUTPUT/runs/NAME.seedN/          an unfinished run, and its log beside it
+        OUTPUT/runs/encodings/           what frozen encoders give, until all runs are finished
         OUTPUT/report.md, report.html, pictures/
 
     Args:
@@ -65,7 +67,10 @@ class Comparison:
         alone = planned_single_tasks(self._study, self._results.read())
         wanted = [run for run in alone if only is None or run.task in only]
         others = [run for run in variants if run not in baseline]
-        return failed + self._train(sorted([*wanted, *others], key=lambda run: run.config.seed))
+        failed += self._train(sorted([*wanted, *others], key=lambda run: run.config.seed))
+        if not failed:
+            shutil.rmtree(self._output / RUNS_FOLDER / ENCODINGS_FOLDER, ignore_errors=True)
+        return failed
 
     def _train(self, planned: Sequence[PlannedRun]) -> list[str]:
         results = self._results.read()
@@ -75,12 +80,13 @@ class Comparison:
         if not missing:
             return []
         self._announce(missing, len(planned))
+        runs = self._output / RUNS_FOLDER
         works = [
             Work(
                 name=run.name,
                 function=train_planned,
-                arguments=(run, self._output / RUNS_FOLDER / run.name, self._keep_runs),
-                log=self._output / RUNS_FOLDER / f"{run.name}.log",
+                arguments=(run, runs / run.name, runs / ENCODINGS_FOLDER, self._keep_runs),
+                log=runs / f"{run.name}.log",
             )
             for run in missing.values()
         ]

@@ -54,7 +54,13 @@ def _next_command(config: Config, output: Path) -> str:
 
 
 def fit_config(
-    config: Config, output: Path, *, resume: bool, console: Console, watching: Sequence[Observer] = ()
+    config: Config,
+    output: Path,
+    *,
+    resume: bool,
+    console: Console,
+    watching: Sequence[Observer] = (),
+    encodings: Path | None = None,
 ) -> bool:
     """Train, then evaluate the best checkpoint on dev. Returns False if all of it was done before.
 
@@ -64,6 +70,7 @@ def fit_config(
         resume: Whether to continue what is there.
         console: Where to show.
         watching: Observers beside those that show the run and write it down.
+        encodings: Where a frozen encoder's outputs lie, for runs that share them; in the run if None.
     """
     folder = RunFolder(output)
     processes = this_process()
@@ -81,7 +88,7 @@ def fit_config(
     for note in run.data.notes:
         say(console, note)
     say(console, f"{config.name}: {trainer.settings.steps} steps, {', '.join(config.tasks)}")
-    store_encodings(run, console=console)
+    store_encodings(run, encodings or folder.encodings, console=console)
     with ExitStack() as stack:
         observers = list(watching)
         if processes.is_main_process:

@@ -55,19 +55,23 @@ class _Stopwatch(Observer):
         self.evaluation_s = time.perf_counter() - self._since
 
 
-def train_planned(run: PlannedRun, folder: Path, keep: bool, tell: Tell) -> RunResult:
+def train_planned(run: PlannedRun, folder: Path, encodings: Path, keep: bool, tell: Tell) -> RunResult:
     """Train a run, or the rest of it, and evaluate it on dev.
 
     Args:
         run: What to train.
         folder: Of the run; one that was begun with another configuration is begun anew.
+        encodings: Where all runs find what a frozen encoder gives.
         keep: Whether the folder stays.
         tell: Told of each step.
     """
     begun = folder / CONFIG_FILE
     if begun.is_file() and begun.read_text(encoding="utf-8") != dump_config(run.config):
         shutil.rmtree(folder)
-    fit_config(run.config, folder, resume=True, console=Console(width=110), watching=[_Teller(tell)])
+    console = Console(width=110)
+    fit_config(
+        run.config, folder, resume=True, console=console, watching=[_Teller(tell)], encodings=encodings
+    )
     result = result_of(
         folder,
         variant=run.variant,
