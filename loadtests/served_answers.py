@@ -1,31 +1,25 @@
-"""Served answers beside the torch model's logits, for every kind: same decisions, same numbers, same metrics.
+"""Served answers beside the torch model's logits, for every kind: same decisions, same numbers.
 
 Answers are those of a request with ``return_logits``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 from seqeval.metrics.sequence_labeling import get_entities
 
+from loadtests.answered_metrics import Answer, Rows, answered_tags, logit_rows
 from training.examples import EncodedExamples, Examples
 from training.kinds.base import Calibration, Kind, Logits
 from training.kinds.multi_label import MultiLabel
 from training.kinds.question_answering import Passage, QuestionAnswering
 from training.kinds.span_search import find_best_span
-from training.kinds.squad import exact_match, f1
 from training.kinds.tag_schemes import OUTSIDE, PREFIXES
 from training.kinds.tagging import NO_TOKEN, TaggedWords, Tagging
-from training.metrics import span_metrics, tag_metrics
 
 TOLERANCE = 1e-3
-
-Answer = Mapping[str, Any]
-Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +29,10 @@ class ServedTask:
     Attributes:
         differing: Answers that decide otherwise although the torch model's best two do not tie.
         deviation: Largest difference of a logit or value.
-        metrics: Of the served answers.
     """
 
     differing: int
     deviation: float
-    metrics: dict[str, float]
 
 
 def compare_answers(
@@ -67,27 +59,21 @@ def compare_answers(
         case QuestionAnswering():
             return _compare_spans(kind, calibration, encoded, logits, answers)
         case _:
-            return _compare_rows(kind, calibration, encoded, logits, answers)
+            return _compare_rows(kind, calibration, logits, answers)
 
 
 def _compare_rows(
-    kind: Kind, calibration: Calibration, encoded: EncodedExamples, logits: Logits, answers: Sequence[Answer]
+    kind: Kind, calibration: Calibration, logits: Logits, answers: Sequence[Answer]
 ) -> ServedTask:
-    """Kinds that answer with every logit: the metrics are those of the served logits."""
-    served = [_rows(answer, like=rows) for answer, rows in zip(answers, logits, strict=True)]
+    """Kinds that answer with every logit."""
+    served = [logit_rows(answer) for answer in answers]
     return ServedTask(
         differing=sum(
             _decides_otherwise(kind, calibration, rows, answer)
             for rows, answer in zip(logits, answers, strict=True)
         ),
         deviation=max(float(np.abs(a - b).max()) for a, b in zip(served, logits, strict=True)),
-        metrics=kind.measure(served, encoded, calibration),
     )
-
-
-def _rows(answer: Answer, *, like: Rows) -> Rows:
-    given = [answer["value"]] if "value" in answer else answer["logits"]
-    return np.array(given, dtype=np.float32).reshape(like.shape)
 
 
 def _decides_otherwise(kind: Kind, calibration: Calibration, rows: Rows, answer: Answer) -> bool:
@@ -114,42 +100,22 @@ def _compare_tags(
     references: Sequence[TaggedWords] = encoded.references
     expected = [_best_tags(kind, rows, words) for rows, words in zip(logits, references, strict=True)]
     served = [
-        _served_tags(kind, example.input["tokens"], answer)
+        answered_tags(kind, example.input["tokens"], answer)
         for example, answer in zip(examples, answers, strict=True)
     ]
-    marks_spans = kind.scheme in PREFIXES
-    read = get_entities if marks_spans else list
-    tags = [[kind.labels[number] for number in words.tags] for words in references]
-    numbers = {tag: number for number, tag in enumerate(kind.labels)}
-    flat = [
-        np.array([numbers.get(tag, NO_TOKEN) for each in every for tag in each]) for every in (served, tags)
-    ]
+    read = get_entities if kind.scheme in PREFIXES else list
     return ServedTask(
         differing=sum(read(one) != read(other) for one, other in zip(expected, served, strict=True)),
         deviation=max(
             _word_deviation(rows, words, answer)
             for rows, words, answer in zip(logits, references, answers, strict=True)
         ),
-        metrics=span_metrics(served, tags) if marks_spans else tag_metrics(*flat),
     )
 
 
 def _best_tags(kind: Tagging, rows: Rows, words: TaggedWords) -> list[str]:
     best = rows.argmax(axis=1)
     return [OUTSIDE if token == NO_TOKEN else kind.labels[best[token]] for token in words.tokens]
-
-
-def _served_tags(kind: Tagging, tokens: Sequence[str], answer: Answer) -> list[str]:
-    """Tags of the words: as served, or read from the entities' characters."""
-    if kind.scheme not in PREFIXES:
-        return [each["label"] or OUTSIDE for each in answer["tokens"]]
-    starts = np.cumsum([0, *(len(token) + 1 for token in tokens)])[:-1]
-    tags = [OUTSIDE] * len(tokens)
-    for entity in answer["entities"]:
-        inside = np.flatnonzero((starts >= entity["start"]) & (starts < entity["end"]))
-        for place, word in enumerate(inside):
-            tags[word] = f"{'I' if place else 'B'}-{entity['label']}"
-    return tags
 
 
 def _word_deviation(rows: Rows, words: TaggedWords, answer: Answer) -> float:
@@ -186,12 +152,4 @@ def _compare_spans(
             threshold is not None and abs(span.margin - threshold) < TOLERANCE
         )
         differing += answer["answer"] != text and not (ties and gap <= TOLERANCE)
-    pairs = [(answer["answer"], passage.texts) for answer, passage in zip(answers, passages, strict=True)]
-    return ServedTask(
-        differing=differing,
-        deviation=deviation,
-        metrics={
-            "f1": float(np.mean([f1(*pair) for pair in pairs])),
-            "exact_match": float(np.mean([exact_match(*pair) for pair in pairs])),
-        },
-    )
+    return ServedTask(differing=differing, deviation=deviation)

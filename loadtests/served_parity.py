@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 from rich.console import Console
 
+from loadtests.answered_metrics import ask, measure_answers
 from loadtests.served_answers import TOLERANCE, compare_answers
 from loadtests.server import serve
 from training.assembly.trained import TrainedModel, load_model
@@ -25,7 +25,6 @@ from training.evaluation import predict_logits
 from training.kinds.base import Calibration
 from training.progress import build_progress
 
-INPUTS_A_REQUEST = 32
 TORCH_BATCH = 64
 
 
@@ -69,13 +68,7 @@ def compare(
     examples = examples.take(range(min(len(examples), rows or len(examples))))
     encoded = encode_examples(task, examples, trained.tokenizer)
     logits = predict_logits(trained.model, task, encoded, batch_size=TORCH_BATCH, on_batch=on_rows)
-    answers: list[dict[str, Any]] = []
-    while len(answers) < len(examples):
-        inputs = [example.input for example in examples.items[len(answers) :][:INPUTS_A_REQUEST]]
-        body = {"inputs": inputs, "return_logits": True}
-        answer = client.post(f"/v1/tasks/{task_name}/predict", json=body).raise_for_status().json()
-        answers += answer["predictions"]
-        on_rows(len(inputs))
+    answers = ask(client, task_name, examples, on_rows=on_rows)
     served = compare_answers(task.kind, calibration, examples, encoded, logits, answers)
     return TaskParity(
         task=task_name,
@@ -83,7 +76,7 @@ def compare(
         differing=served.differing,
         deviation=served.deviation,
         torch_metrics=task.kind.measure(logits, encoded, calibration),
-        served_metrics=served.metrics,
+        served_metrics=measure_answers(task.kind, calibration, examples, encoded, answers),
     )
 
 
