@@ -14,6 +14,7 @@ from training.assembly.encodings import store_encodings
 from training.assembly.run import Run
 from training.batches import Batch, pad
 from training.checkpoint import RunFolder
+from training.commands.evaluate import evaluate_run
 from training.commands.fit import fit_config
 from training.config.file import parse_config
 from training.encoder import SharedEncoder
@@ -233,6 +234,23 @@ def test_only_a_frozen_encoder_is_stored_until_the_run_is_finished(
     fit_config(parse_config(raw), tmp_path / "run", resume=False, console=Console())
     assert ("MB of encoder outputs (mean) stored" in capsys.readouterr().out) == (train == "frozen")
     assert not RunFolder(tmp_path / "run").encodings.exists()
+
+
+def test_dev_is_measured_from_the_store_as_the_encoder_would_have_it(
+    small_config: SmallConfig, tmp_path: Path, quiet: Console
+) -> None:
+    config = parse_config(frozen(small_config(steps=2)))
+    run = start_run(config.model_dump(mode="json", by_alias=True), tmp_path / "run")
+    store_encodings(run, tmp_path / "encodings", console=quiet)
+    run.trainer.fit(Recorder(), run.write_checkpoint)
+    store = run.trainer.model.store
+    assert store is not None
+    for data in run.data.dev.values():
+        sequences = [sequence for each in data.sequences for sequence in each]
+        assert store.read(pad(sequences, pad_token_id=0), "mean") is not None
+    stored = evaluate_run(tmp_path / "run", console=quiet, store=store)
+    computed = evaluate_run(tmp_path / "run", console=quiet)
+    assert stored == {task: pytest.approx(metrics, abs=1e-4) for task, metrics in computed.items()}
 
 
 def test_no_bytes_switch_the_store_off(

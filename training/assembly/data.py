@@ -24,7 +24,7 @@ class RunData:
         tasks: In the order of the file; their losses know the train examples.
         train: Examples of each task, as it learns from them.
         selection: Set aside to choose the best checkpoint.
-        dev_rows: Examples of dev, which are measured at the end.
+        dev: Measured at the end.
         notes: What a person should know of the data, a sentence each.
     """
 
@@ -32,7 +32,7 @@ class RunData:
     tasks: dict[str, Task]
     train: dict[str, EncodedExamples]
     selection: dict[str, EncodedExamples]
-    dev_rows: dict[str, int]
+    dev: dict[str, EncodedExamples]
     notes: tuple[str, ...]
 
 
@@ -51,17 +51,17 @@ def build_data(config: Config, tokenizer: Tokenizer) -> RunData:
         DataError: If a source does not fit its task.
     """
     config = with_tags(config)
-    tasks, train, selection, dev_rows = build_tasks(config), {}, {}, {}
+    tasks, train, selection, dev = build_tasks(config), {}, {}, {}
     notes: list[str] = []
     for name, task in tasks.items():
         sources = config.tasks[name].data
-        examples, dev = load_examples(task, sources.train), load_dev(task, sources)
-        dev_rows[name] = len(encode_examples(task, dev, tokenizer))
-        notes += [f"{each.origin}: {note}" for each in (examples, dev) for note in task.kind.notes(each)]
+        examples, measured = load_examples(task, sources.train), load_dev(task, sources)
+        dev[name] = encode_examples(task, measured, tokenizer)
+        notes += [f"{each.origin}: {note}" for each in (examples, measured) for note in task.kind.notes(each)]
         train[name], selection[name] = _split(config, task, examples, tokenizer)
         tasks[name] = replace(task, kind=task.kind.adapted(examples))
     return RunData(
-        config=config, tasks=tasks, train=train, selection=selection, dev_rows=dev_rows, notes=tuple(notes)
+        config=config, tasks=tasks, train=train, selection=selection, dev=dev, notes=tuple(notes)
     )
 
 

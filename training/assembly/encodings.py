@@ -25,7 +25,7 @@ def store_encodings(run: Run, folder: Path, *, console: Console) -> None:
     model, encoder = run.trainer.model, run.config.encoder
     if model.train_encoder or encoder.store_bytes == 0:
         return
-    needs = _needs(model, [run.data.train, run.data.selection])
+    needs = _needs(model, [run.data.train, run.data.selection, run.data.dev])
     store = EncodingStore(folder, max_bytes=encoder.store_bytes)
     processes = this_process()
     with processes.main_process_first(), build_progress(console) as progress:

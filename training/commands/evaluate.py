@@ -11,6 +11,7 @@ from training.assembly.trained import TrainedModel, load_model
 from training.checkpoint import read_metrics, resolve_checkpoint, write_metrics
 from training.config.tasks import Source
 from training.data import encode_examples, load_dev, load_examples, origin_of
+from training.encoding_store import EncodingStore
 from training.errors import ConfigError
 from training.evaluation import Metrics, as_sections, predict_logits, report_on_dev
 from training.examples import EncodedExamples, Examples
@@ -19,10 +20,17 @@ from training.progress import build_progress, metrics_table
 from training.sharing.gate_use import watched_gates
 
 
-def evaluate_run(path: Path, *, console: Console) -> Metrics:
-    """Evaluate a checkpoint (a run's best one) on dev, calibrate it there, and write both beside it."""
+def evaluate_run(path: Path, *, console: Console, store: EncodingStore | None = None) -> Metrics:
+    """Evaluate a checkpoint (a run's best one) on dev, calibrate it there, and write both beside it.
+
+    Args:
+        path: Of the checkpoint or run.
+        console: Where to show.
+        store: Of what its frozen encoder gives, where that has been computed.
+    """
     checkpoint = resolve_checkpoint(path)
     trained = load_model(checkpoint)
+    trained.model.store = store
     dev = {name: load_dev(trained.tasks[name], task.data) for name, task in trained.config.tasks.items()}
     with watched_gates(trained.model.sharing) as gates:
         predicted = _predict(trained, dev, console, "evaluating on dev")

@@ -100,7 +100,7 @@ def fit_config(
     if processes.is_main_process:
         for task, (step, score) in task_bests(read_history(output)).items():
             say(console, f"{task} by itself was best at step {step}: {score:.4f}")
-        evaluate_run(output, console=console)
+        evaluate_run(output, console=console, store=trainer.model.store)
         if config.growth is not None:
             report_growth(config, output, console=console)
         folder.finish()

@@ -101,5 +101,5 @@ def measure_speed(config: Config, _tell: Tell) -> Speed:
         row_s=watch.evaluation_s / rows,
         examples=steps * examples,
         selection_rows={name: len(data) for name, data in run.data.selection.items()},
-        dev_rows=run.data.dev_rows,
+        dev_rows={name: len(data) for name, data in run.data.dev.items()},
     )
