@@ -15,6 +15,7 @@ PAGES = {"/": "playground.html", "/status": "status.html"}
 ASSETS = (
     "style.css",
     "dom.js",
+    "key.js",
     "answers.js",
     "playground.js",
     "prometheus.js",

@@ -1,6 +1,7 @@
 // The playground: pick tasks, type an input, see the answers and what they cost.
 import { answerView } from "./answers.js";
 import { byId, duration, el } from "./dom.js";
+import { call, hasKey, offerKey } from "./key.js";
 
 const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
 
@@ -67,7 +68,9 @@ function currentBody() {
 
 function showCurl() {
   const body = JSON.stringify(currentBody()).replaceAll("'", "'\\''");
-  byId("curl").textContent = `curl -s ${location.origin}/v1/predict -H 'content-type: application/json' -d '${body}'`;
+  // The key itself stays out of what is copied: a shell reads it from its environment.
+  const key = hasKey() ? ' -H "authorization: Bearer $ENCODEONCE_API_KEY"' : "";
+  byId("curl").textContent = `curl -s ${location.origin}/v1/predict${key} -H 'content-type: application/json' -d '${body}'`;
 }
 
 /** Stage → seconds, of a Server-Timing header. */
@@ -101,14 +104,13 @@ async function ask() {
   const body = currentBody();
   if (!body.tasks.length) return show([problemView({ title: "No task is picked.", detail: "Pick at least one." })]);
   byId("submit").disabled = true;
-  const started = performance.now();
   try {
-    const response = await fetch("/v1/predict", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-    const roundTrip = (performance.now() - started) / 1e3;
+    const response = await call("/v1/predict", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    showCurl();
     const answer = await response.json();
     if (!response.ok) return show([problemView(answer)]);
     const [predictions] = answer.predictions;
-    byId("cost").replaceChildren(...costView(answer.usage, timesOf(response.headers.get("server-timing") ?? ""), answer.version, roundTrip));
+    byId("cost").replaceChildren(...costView(answer.usage, timesOf(response.headers.get("server-timing") ?? ""), answer.version, response.seconds));
     byId("answers").replaceChildren(...tasks.filter((task) => task.name in predictions).map((task) => answerView(predictions[task.name], task, body.inputs[0])));
   } catch (error) {
     show([problemView({ title: "The service did not answer.", detail: String(error) })]);
@@ -123,10 +125,10 @@ function show(views) {
 }
 
 async function start() {
-  const response = await fetch("/v1/tasks");
+  const response = await call("/v1/tasks");
   const told = await response.json();
   if (!response.ok) {
-    byId("served").textContent = "not ready";
+    byId("served").textContent = response.status === 401 ? "an API key is needed" : "not ready";
     return show([problemView(told)]);
   }
   tasks = told.tasks;
@@ -143,4 +145,5 @@ byId("copy").addEventListener("click", async () => {
   byId("copy").textContent = "Copied";
   setTimeout(() => { byId("copy").textContent = "Copy"; }, 1500);
 });
+offerKey(() => (tasks.length ? showCurl() : start()));
 start();

@@ -1,5 +1,6 @@
 // The status page: reads /metrics every few seconds and shows what changed since.
 import { byId, duration, el, svg } from "./dom.js";
+import { call, offerKey } from "./key.js";
 import { parse, quantile, total, valuesOf } from "./prometheus.js";
 
 const EVERY_MS = Number(new URLSearchParams(location.search).get("every")) || 2000;
@@ -128,7 +129,12 @@ function showServed(metrics) {
 
 async function read() {
   try {
-    const [ready, response] = await Promise.all([fetch("/readyz"), fetch("/metrics")]);
+    const [ready, response] = await Promise.all([fetch("/readyz"), call("/metrics", {}, { again: false })]);
+    if (!response.ok) {
+      byId("served").textContent = "";
+      byId("state").textContent = "The metrics take an API key here.";
+      return;
+    }
     const now = { at: performance.now() / 1e3, metrics: parse(await response.text()) };
     const before = readings[readings.length - 1];
     readings.push(now);
@@ -154,4 +160,5 @@ async function run() {
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
   }
 }
+offerKey(read);
 run();

@@ -1,9 +1,11 @@
 """The pages: as files, and in a real Chromium. The server and the engine are real, the sessions are fakes."""
 
 import asyncio
+import os
 import re
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from service.http import pages
 from service.http.app import create_app
+from service.keys.file import KeyEntry, KeyFile, hash_key, new_key
 from service.lifecycle import Lifecycle
 from tests.service.http.test_app import serving
 from tests.support.service_fakes import parts, running, tasks_of_every_kind
@@ -38,15 +41,11 @@ expect.set_options(timeout=PATIENCE_MS)
 browser_test = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture(scope="module")
-def lifecycle() -> Lifecycle:
-    return Lifecycle()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def url(lifecycle: Lifecycle) -> AsyncIterator[str]:
+@asynccontextmanager
+async def served(**settings: Any) -> AsyncIterator[str]:
     """A server of every kind of task. Its socket listens first, so that nothing has to be waited for."""
-    async with running(parts(tasks_of_every_kind())) as runtime:
+    lifecycle = Lifecycle()
+    async with running(parts(tasks_of_every_kind()), **settings) as runtime:
         lifecycle.get_ready(runtime)
         server = uvicorn.Server(uvicorn.Config(create_app(lifecycle), log_level="error", lifespan="off"))
         with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -54,6 +53,12 @@ async def url(lifecycle: Lifecycle) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
             server.should_exit = True
             await task
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url() -> AsyncIterator[str]:
+    async with served() as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -190,6 +195,69 @@ async def test_the_status_page_counts_what_was_asked(page: Page, url: str) -> No
     await expect(row.locator("td").nth(1)).to_have_text(str(answered + 1))
     await expect(page.locator("#tasks tbody tr", has_text="intent")).to_be_visible()
     await expect(page.locator("#state")).to_have_text("Ready.")
+
+
+KEY = new_key()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def locked(browser: Browser, tmp_path: Path) -> AsyncIterator[Page]:
+    """The playground of a service with API keys, which asks for one."""
+    file = tmp_path / "keys.json"
+    KeyFile(keys=(KeyEntry(name="desk", sha256=hash_key(KEY)),)).write(file)
+    async with served(api_keys_file=file, metrics_need_key=True) as url:
+        page = await browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        await page.goto(url)
+        await expect(page.get_by_role("dialog", name="API key")).to_be_visible()
+        yield page
+        await page.close()
+
+
+@browser_test
+async def test_a_key_is_asked_for_kept_for_the_tab_and_never_shown(locked: Page) -> None:
+    dialog = locked.get_by_role("dialog", name="API key")
+    await expect(locked.get_by_label("Key", exact=True)).to_be_focused()
+    await locked.keyboard.type("eo_wrong")
+    await locked.keyboard.press("Enter")
+    await expect(dialog).to_contain_text("not known")
+    await locked.get_by_label("Key", exact=True).fill(KEY)
+    await locked.keyboard.press("Enter")
+    await expect(locked.locator("#tasks input")).to_have_count(5)
+    await ask(locked)
+    await expect(locked.locator("article")).to_have_count(5)
+
+    await locked.get_by_text("As a curl line").click()
+    line = await locked.locator("#curl").inner_text()
+    assert "$ENCODEONCE_API_KEY" in line
+    assert KEY not in await locked.content()
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", line, stdout=asyncio.subprocess.PIPE, env=os.environ | {"ENCODEONCE_API_KEY": KEY}
+    )
+    output, _ = await process.communicate()
+    assert b'"predictions"' in output
+
+    await locked.goto(locked.url + "status?every=50")
+    await expect(locked.locator(".tile")).to_have_count(6)
+    await expect(dialog).to_be_hidden()
+    await locked.get_by_role("button", name="API key").click()
+    await locked.get_by_role("button", name="Forget it").click()
+    await expect(dialog).to_contain_text("answers to API keys alone")
+    assert await locked.evaluate("sessionStorage.length") == 0
+
+
+@browser_test
+async def test_who_declines_to_give_a_key_is_told_and_may_think_again(locked: Page) -> None:
+    await locked.keyboard.press("Escape")
+    await expect(locked.get_by_role("alert")).to_contain_text("Expected an API key")
+    await locked.goto(locked.url + "status?every=50")
+    await locked.get_by_role("button", name="Cancel").click()
+    await expect(locked.locator("#state")).to_contain_text("take an API key")
+    await expect(locked.get_by_role("dialog")).to_be_hidden()
+    await locked.get_by_role("button", name="API key").click()
+    await locked.get_by_label("Key", exact=True).fill(KEY)
+    await locked.get_by_role("button", name="Use it").click()
+    await expect(locked.locator(".tile")).to_have_count(6)
 
 
 async def test_a_browser_that_has_a_file_is_not_sent_it_again() -> None:
