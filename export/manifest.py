@@ -469,7 +469,8 @@ def read_golden(bundle: Path) -> list[GoldenExample]:
         try:
             examples.append(GoldenExample.model_validate_json(line))
         except ValidationError as error:
-            raise BundleFileError(f"{GOLDEN_FILE} line {number}: {describe_faults(error)}") from error
+            # From None: the cause would show the line's text in a log.
+            raise BundleFileError(f"{GOLDEN_FILE} line {number}: {describe_faults(error)}") from None
     return examples
 
 

@@ -1,6 +1,6 @@
-"""The service, with an encoder that waits inside a batch as long as a file exists: ``bentoml serve`` it.
+"""The service, with an encoder that waits, or fails, as long as a file exists: ``bentoml serve`` it.
 
-Only the waiting is added; queue, session and HTTP are the real ones.
+Only the waiting and failing is added; queue, session and HTTP are the real ones.
 """
 
 import os
@@ -19,6 +19,8 @@ _encode = OnnxEncoderSession.encode
 def _held(self: OnnxEncoderSession, batch: PackedBatch, *, with_states: bool) -> EncoderOutputs:
     hold = Path(os.environ[HOLD])
     entered = hold.with_suffix(".entered")
+    if hold.with_suffix(".broken").exists():
+        raise RuntimeError("lost")
     while hold.exists():
         entered.touch()
         time.sleep(0.01)
