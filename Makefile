@@ -10,7 +10,7 @@ export BENTOML_DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart serve test check format bench clean
+.PHONY: help install quickstart serve test check audit format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ check: | $(STAMP) ## lint, types and import directions
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+audit: | $(STAMP) ## check what is installed: requirements, licences, known vulnerabilities (needs a network)
+	$(PYTHON) .ci/audit.py
 
 format: | $(STAMP) ## format the code
 	$(VENV)/bin/ruff check --fix .
