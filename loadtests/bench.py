@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from export.manifest import BundleError
+from loadtests.arguments import positive, positive_float
 from loadtests.bare_loop import BareLoop
 from loadtests.bundle import DEFAULT_BUNDLE
 from loadtests.closed_loop import find_wrk
@@ -139,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bundle", type=Path, default=DEFAULT_BUNDLE, help="%(default)s, built if missing")
     parser.add_argument("--data", type=Path, default=default_data_folder(), help="with sst5/ and quora/")
     parser.add_argument("--output", type=Path, help="also write the report here")
-    count: dict[str, Any] = {"type": _positive, "metavar": "N"}
+    count: dict[str, Any] = {"type": positive, "metavar": "N"}
     parser.add_argument("--pairs", default=10, help="runs of each side (%(default)s)", **count)
     parser.add_argument("--starts", default=5, help="starts of B13 (%(default)s)", **count)
     parser.add_argument("--requests", default=100_000, help="requests of B14 (%(default)s)", **count)
@@ -148,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--in-flight", default=3, help="requests of a bulk run (%(default)s)", **count)
     parser.add_argument("--concurrency", default=64, help="requests under way in B3 (%(default)s)", **count)
     parser.add_argument(
-        "--window", type=_positive_float, default=8.0, help="seconds of a B3 run (%(default)s)"
+        "--window", type=positive_float, default=8.0, help="seconds of a B3 run (%(default)s)"
     )
     cores = usable_cpus()
     parser.add_argument(
@@ -158,24 +159,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
-    return number
-
-
 def _row(text: str) -> str:
     if text.upper() not in ROWS:
         raise argparse.ArgumentTypeError(f"there is no row {text}; known: {', '.join(ROWS)}")
     return text.upper()
-
-
-def _positive_float(text: str) -> float:
-    number = float(text)
-    if not number > 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
-    return number
 
 
 if __name__ == "__main__":

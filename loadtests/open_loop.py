@@ -12,7 +12,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -63,6 +63,42 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhasedArrivals:
+    """One rate after the other, without a pause."""
+
+    phases: tuple[Arrivals, ...]
+    """At least one; all of as many texts a request."""
+
+    def times_s(self) -> list[float]:
+        """Seconds since the start of the first phase, ascending."""
+        return [
+            begin_s + each_s
+            for begin_s, phase in zip(self.begins_s, self.phases, strict=True)
+            for each_s in phase.times_s()
+        ]
+
+    @property
+    def begins_s(self) -> list[float]:
+        """When each phase begins."""
+        return [sum(each.duration_s for each in self.phases[:place]) for place in range(len(self.phases))]
+
+    @property
+    def duration_s(self) -> float:
+        """Of all phases together."""
+        return sum(phase.duration_s for phase in self.phases)
+
+    @property
+    def texts_per_request(self) -> int:
+        """In every phase."""
+        return self.phases[0].texts_per_request
+
+    @property
+    def num_texts(self) -> int:
+        """Texts of all requests together."""
+        return sum(phase.num_texts for phase in self.phases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of one request. Seconds since the start of the run."""
 
@@ -85,12 +121,14 @@ class Outcome:
 class OpenLoopRun:
     """What an open loop gave."""
 
-    arrivals: Arrivals
+    arrivals: Arrivals | PhasedArrivals
     outcomes: tuple[Outcome, ...]
     """In the order in which they were to be sent."""
     sender_cpu_s: float
     """CPU seconds of the sender, user and system."""
     sender_wall_s: float
+    started_s: float
+    """On this machine's monotonic clock."""
     failures: Mapping[str, str]
     """The first answer's body of every status but 200, or why there was none."""
 
@@ -98,6 +136,11 @@ class OpenLoopRun:
     def sender_cpu_share(self) -> float:
         """Of one core."""
         return self.sender_cpu_s / self.sender_wall_s
+
+    def during(self, since_s: float, until_s: float) -> "OpenLoopRun":
+        """The requests that were to be sent in a part of the time, alone."""
+        outcomes = tuple(each for each in self.outcomes if since_s <= each.intended_s < until_s)
+        return replace(self, outcomes=outcomes)
 
     def answered(self, status: int | None = OK) -> list[Outcome]:
         """The requests that ended so."""
@@ -129,7 +172,7 @@ def run_open_loop(
     url: str,
     texts: Sequence[str],
     *,
-    arrivals: Arrivals,
+    arrivals: Arrivals | PhasedArrivals,
     build: RequestBuilder,
     grace_s: float = 30.0,
 ) -> OpenLoopRun:
@@ -147,7 +190,7 @@ def run_open_loop(
     """
     times_s, size = arrivals.times_s(), arrivals.texts_per_request
     if not times_s:
-        raise LoadTestError(f"Nothing arrives in {arrivals.duration_s} s at {arrivals.rate_per_s} a second.")
+        raise LoadTestError(f"Nothing arrives in {arrivals.duration_s} s: the rate is too low.")
     if len(times_s) * size > len(texts):
         raise LoadTestError(f"The open loop needs {len(times_s) * size} texts; there are {len(texts)}.")
     address = urlsplit(url)
@@ -173,6 +216,7 @@ def run_open_loop(
         outcomes=outcomes,
         sender_cpu_s=result["cpu_s"],
         sender_wall_s=result["wall_s"],
+        started_s=result["started_s"],
         failures=result["failures"],
     )
 

@@ -86,10 +86,16 @@ def look_around(command: str, *, threads: int) -> Circumstances:
     )
 
 
-def markdown(rows: Sequence[RowResult], circumstances: Circumstances, notes: Sequence[str]) -> str:
+def markdown(
+    rows: Sequence[RowResult],
+    circumstances: Circumstances,
+    notes: Sequence[str],
+    *,
+    title: str = "Speed of the service",
+) -> str:
     """The report."""
     lines = [
-        "# Speed of the service",
+        f"# {title}",
         "",
         "| id | what | result | pairs (min, median, max) | target | met | made of |",
         "|---|---|---|---|---|---|---|",

@@ -3,7 +3,9 @@
 import json
 import os
 import random
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from loadtests.errors import LoadTestError
@@ -16,6 +18,8 @@ SOURCES = {
     "quora/dev.jsonl": ("text_a", "text_b"),
 }
 """File → fields that hold a sentence."""
+BARREN_ROUNDS = 100
+"""Over all texts, without a new order of words, after which there is none to be expected."""
 
 
 def default_data_folder() -> Path:
@@ -90,6 +94,43 @@ class TextPool:
     def give_back(self, count: int) -> None:
         """The last ``count`` texts handed out were never sent."""
         self._used -= count
+
+
+class EndlessTexts:
+    """Texts that are handed out once, and do not run out: later ones are the same in other orders of words.
+
+    An encoder sees as many tokens, and a cache another text.
+    """
+
+    def __init__(self, texts: Sequence[str], *, seed: int = 0) -> None:
+        self._draws = self._draw([text.split() for text in texts], random.Random(seed))
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> list[str]:
+        """The next texts, for any thread.
+
+        Raises:
+            LoadTestError: If the words allow no more.
+        """
+        with self._lock:
+            texts = list(islice(self._draws, count))
+        if len(texts) < count:
+            raise LoadTestError(f"{count} more texts are needed; other orders of words give {len(texts)}.")
+        return texts
+
+    @staticmethod
+    def _draw(texts: list[list[str]], generator: random.Random) -> Iterator[str]:
+        seen: set[str] = set()
+        barren_rounds = 0
+        while barren_rounds < BARREN_ROUNDS:
+            barren_rounds += 1
+            for words in texts:
+                text = " ".join(words)
+                if (key := text.casefold()) not in seen:  # many encoders read no capitals
+                    seen.add(key)
+                    barren_rounds = 0
+                    yield text
+                generator.shuffle(words)
 
 
 def _read_fields(file: Path, fields: Sequence[str]) -> Iterator[str]:

@@ -142,7 +142,7 @@ def test_refusals_are_told_from_answers_with_the_first_of_their_bodies() -> None
     assert done.failures == {"429": "full"}
     with pytest.raises(LoadTestError, match="full"):
         OpenLoopRun(
-            arrivals=FAST, outcomes=(), sender_cpu_s=0, sender_wall_s=1, failures=done.failures
+            arrivals=FAST, outcomes=(), sender_cpu_s=0, sender_wall_s=1, started_s=0, failures=done.failures
         ).latency_s(0.5)
 
 
