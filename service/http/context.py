@@ -28,8 +28,6 @@ REQUEST_ID = "x-request-id"
 SENSIBLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """Ids that are echoed. Anything else could smuggle text into a log line."""
 
-TRACEPARENT = "traceparent"
-
 SCOPE_KEY = "encodeonce"
 UNMATCHED = "unmatched"
 """Route label of unknown paths: the paths themselves would be unbounded."""
@@ -85,7 +83,7 @@ class ContextLayer:
                     headers["x-model-name"], headers["x-model-version"] = context.model
                 headers["server-timing"] = server_timing(context.times, time.perf_counter() - started_s)
                 if span is not None:
-                    headers[TRACEPARENT] = span.traceparent
+                    headers.update(span.headers)
             await send(message)
 
         try:

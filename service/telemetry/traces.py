@@ -29,11 +29,11 @@ class RequestSpan:
     tracer: Tracer
 
     @property
-    def traceparent(self) -> str:
-        """What the answer's header says."""
+    def headers(self) -> dict[str, str]:
+        """What the answer says of it."""
         carrier: dict[str, str] = {}
         TraceContextTextMapPropagator().inject(carrier, set_span_in_context(self.span))
-        return carrier[TRACEPARENT]
+        return {TRACEPARENT: carrier[TRACEPARENT]}
 
     def finish(self, request: FinishedRequest) -> None:
         """Add the stages and end.
