@@ -72,6 +72,16 @@ class Embeddings:
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenVectors:
+    """Vectors of every token of a request's texts."""
+
+    states: list[NDArray[np.floating]]
+    """Of each text, shape ``(num_tokens, hidden_size)``, its special tokens included."""
+    is_truncated: list[bool]
+    """Of each text."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """The whole line behind the API."""
@@ -168,6 +178,42 @@ class Engine:
             is_truncated=list(map(_is_truncated, found.windows)),
             usage=_usage(found),
         )
+
+    @property
+    def keeps_token_vectors(self) -> bool:
+        """Whether texts keep their token states: some head over single texts must read them."""
+        return any(kind.reads_states and not kind.reader.reads_pairs for kind in self.kinds.values())
+
+    async def embed_tokens(
+        self,
+        texts: Sequence[str],
+        *,
+        tenant: str = "",
+        timeout_s: float,
+        times: StageTimes | None = None,
+        priority: Priority | None = None,
+    ) -> TokenVectors:
+        """The encoder's last hidden states of texts, as they are.
+
+        Raises:
+            InvalidRequest: If no task of the bundle reads them, so that they are not kept.
+        """
+        if not self.keeps_token_vectors:
+            raise InvalidRequest(
+                "This bundle keeps no token vectors: none of its tasks on single texts reads them."
+            )
+        found = await self._encode(
+            texts,
+            with_states=range(len(texts)),
+            tenant=tenant,
+            deadline_s=self.clock() + timeout_s,
+            times=times or StageTimes(),
+            priority=priority,
+        )
+        self.observer.saw_lookups(EMBEDDINGS, found.encoded.lookups)
+        states = [each.states for each in found.encoded.encodings if each.states is not None]
+        assert len(states) == len(texts), "asked for with every text"  # noqa: S101
+        return TokenVectors(states=states, is_truncated=list(map(_is_truncated, found.windows)))
 
     async def read(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fastapi import Request
 
-from service.engine import DEFAULT_OPTIONS, EMBEDDINGS, Embeddings, Prediction
+from service.engine import DEFAULT_OPTIONS, EMBEDDINGS, Embeddings, Prediction, TokenVectors
 from service.http.context import RequestContext, context_of
 from service.http.models import Leased
 from service.http.requests import priority, while_connected
@@ -65,10 +65,7 @@ async def embed(
     Raises:
         ServiceError: As ``service.errors`` tells them apart.
     """
-    check_texts(texts, model.settings)
-    context = context_of(request)
-    permitted_tasks(context, model, [EMBEDDINGS])
-    charge(context, len(texts))
+    context = _admit_texts(request, model, texts)
     work = model.engine.embed(
         texts,
         normalize=normalize,
@@ -78,6 +75,33 @@ async def embed(
         priority=priority(request),
     )
     return await while_connected(request, work)
+
+
+async def embed_tokens(
+    request: Request, model: Leased, texts: Sequence[str], *, timeout_s: float
+) -> TokenVectors:
+    """Vectors of every token of texts, as long as the client waits.
+
+    Raises:
+        ServiceError: As ``service.errors`` tells them apart.
+    """
+    context = _admit_texts(request, model, texts)
+    work = model.engine.embed_tokens(
+        texts,
+        tenant=tenant_of(context, model.settings),
+        timeout_s=timeout_s,
+        times=context.times,
+        priority=priority(request),
+    )
+    return await while_connected(request, work)
+
+
+def _admit_texts(request: Request, model: Leased, texts: Sequence[str]) -> RequestContext:
+    check_texts(texts, model.settings)
+    context = context_of(request)
+    permitted_tasks(context, model, [EMBEDDINGS])
+    charge(context, len(texts))
+    return context
 
 
 def permitted_tasks(

@@ -10,6 +10,6 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 
-def json_response(body: dict[str, Any]) -> Response:
+def json_response(body: dict[str, Any] | list[Any]) -> Response:
     """A 200 answer."""
     return Response(to_json(body), media_type="application/json")

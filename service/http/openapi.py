@@ -9,7 +9,12 @@ from pydantic import BaseModel
 
 from service.http.access import is_open
 from service.http.problems import MEDIA_TYPE
-from service.http.tei.schemas import TeiEmbedRequest, TeiPredictRequest, TeiRerankRequest
+from service.http.tei.schemas import (
+    TeiEmbedAllRequest,
+    TeiEmbedRequest,
+    TeiPredictRequest,
+    TeiRerankRequest,
+)
 from service.http.v2.schemas import InferRequest
 from service.schemas import EmbeddingsRequest, PredictRequest, Problem, TaskPredictRequest
 
@@ -22,6 +27,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     TeiPredictRequest,
     TeiRerankRequest,
     TeiEmbedRequest,
+    TeiEmbedAllRequest,
 )
 
 MEANINGS = {

@@ -1,19 +1,17 @@
-"""``/tei/predict``, ``/tei/rerank``, ``/tei/embed``, ``/tei/info`` and ``/tei/health``."""
+"""``/tei/predict``, ``/tei/rerank``, ``/tei/info`` and ``/tei/health``."""
 
-from collections.abc import Iterable
 from importlib.metadata import version as package_version
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic_core import to_json
 
-from service.errors import FieldError, InvalidRequest
-from service.http.answering import embed, predict
+from service.http.answering import predict
+from service.http.answers import json_response
 from service.http.models import Leased, leased
 from service.http.openapi import MODEL_HEADERS, json_body, problems
 from service.http.requests import read_json, timeout_s
+from service.http.tei.embedding import STATUSES, add_embedding
 from service.http.tei.schemas import (
-    TeiEmbedRequest,
     TeiInfo,
     TeiPrediction,
     TeiPredictRequest,
@@ -21,11 +19,11 @@ from service.http.tei.schemas import (
     TeiRerankRequest,
 )
 from service.http.tei.tasks import PREDICTING, RANKING, choose_task
+from service.http.tei.truncation import refuse_truncated
 from service.inputs import RankingInput, TaskInput
 from service.kinds.base import AnswerOptions
 from service.lifecycle import Lifecycle
 
-STATUSES = (400, 404, 413, 415, 422, 429, 500, 503, 504)
 PREDICT: dict[str, Any] = {
     "response_model": list[TeiPrediction] | list[list[TeiPrediction]],
     "responses": problems(*STATUSES),
@@ -46,6 +44,7 @@ def tei_router(lifecycle: Lifecycle) -> APIRouter:
     """Routes for clients of text-embeddings-inference."""
     router = APIRouter(prefix="/tei", tags=["text-embeddings-inference"])
     _add_operations(router, lifecycle)
+    add_embedding(router, lifecycle)
 
     @router.post("/predict", **PREDICT, summary="Classify, as TEI does")
     async def predict_only(request: Request, task: str | None = None) -> Response:
@@ -67,23 +66,6 @@ def tei_router(lifecycle: Lifecycle) -> APIRouter:
         """For clients that know a base URL and no query."""
         return await _rerank(lifecycle, request, task)
 
-    @router.post(
-        "/embed",
-        response_model=list[list[float]],
-        responses=problems(*STATUSES),
-        openapi_extra=json_body(TeiEmbedRequest, example={"inputs": ["The parcel never arrived."]}),
-        summary="Embed texts, as TEI does",
-    )
-    async def embed_texts(request: Request) -> Response:
-        """Vectors by the bundle's default pooling."""
-        with leased(request, lifecycle) as model:
-            body = await read_json(request, TeiEmbedRequest, max_bytes=model.settings.max_body_bytes)
-            texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
-            seconds = timeout_s(request, model.settings)
-            found = await embed(request, model, texts, normalize=body.normalize, timeout_s=seconds)
-            _refuse_truncated(body.truncate, found.is_truncated)
-            return _json(found.vectors.tolist())
-
     return router
 
 
@@ -94,7 +76,7 @@ async def _predict(lifecycle: Lifecycle, request: Request, task: str | None) -> 
         chosen = choose_task(model.engine.kinds, task, of=PREDICTING, inputs=inputs)
         answers = await _answers(request, model, inputs, chosen, body)
     lists = [_predictions(answer, are_raw=body.raw_scores) for answer in answers]
-    return _json(lists if body.is_batch else lists[0])
+    return json_response(lists if body.is_batch else lists[0])
 
 
 async def _answers(
@@ -113,7 +95,7 @@ async def _answers(
         timeout_s=timeout_s(request, model.settings),
     )
     answers: list[Any] = [each[task] for each in prediction.answers]
-    _refuse_truncated(body.truncate, (answer.get("truncated", False) for answer in answers))
+    refuse_truncated(body.truncate, (answer.get("truncated", False) for answer in answers))
     return answers
 
 
@@ -135,7 +117,7 @@ async def _rerank(lifecycle: Lifecycle, request: Request, task: str | None) -> R
         index = each["index"]
         rank = {"index": index, "score": answer["logits"][index] if body.raw_scores else each["score"]}
         ranks.append(rank | ({"text": body.texts[index]} if body.return_text else {}))
-    return _json(ranks)
+    return json_response(ranks)
 
 
 def _add_operations(router: APIRouter, lifecycle: Lifecycle) -> None:
@@ -180,13 +162,3 @@ def _info(model: Leased) -> TeiInfo:
             "rerank": [name for name, kind in kinds if kind.entry.kind in RANKING],
         },
     )
-
-
-def _refuse_truncated(truncate: bool | None, are_truncated: Iterable[bool]) -> None:
-    if truncate is False and any(are_truncated):
-        fault = FieldError("truncate", "Leave it out, or shorten the texts.")
-        raise InvalidRequest("A text is longer than the encoder reads.", errors=[fault])
-
-
-def _json(body: list[Any]) -> Response:
-    return Response(to_json(body), media_type="application/json")

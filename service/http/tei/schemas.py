@@ -96,10 +96,20 @@ class TeiRank(_Model):
     score: float
 
 
-class TeiEmbedRequest(_Request):
-    """Body of ``POST /tei/embed``."""
+class TeiEmbedAllRequest(_Request):
+    """Body of ``POST /tei/embed_all``."""
 
     inputs: Texts
+
+    @property
+    def texts(self) -> list[str]:
+        """One or several."""
+        return [self.inputs] if isinstance(self.inputs, str) else self.inputs
+
+
+class TeiEmbedRequest(TeiEmbedAllRequest):
+    """Body of ``POST /tei/embed``."""
+
     normalize: bool = Field(True, strict=True, description="Whether vectors have unit length.")
 
 

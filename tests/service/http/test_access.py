@@ -113,6 +113,7 @@ async def test_a_key_for_some_tasks_opens_no_other_by_any_protocol(client: httpx
         ("/v1/embeddings", {"input": "a"}),
         ("/tei/urgency/predict", {"inputs": "a"}),
         ("/tei/embed", {"inputs": "a"}),
+        ("/tei/embed_all", {"inputs": "a"}),
         ("/v2/models/urgency/infer", {"inputs": [TENSOR]}),
         ("/v2/models/fake/infer", {"inputs": [TENSOR]}),
         ("/v2/models/_embeddings/infer", {"inputs": [TENSOR]}),

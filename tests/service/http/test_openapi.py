@@ -31,6 +31,7 @@ ROUTES = {
     "/tei/rerank": "post",
     "/tei/{task}/rerank": "post",
     "/tei/embed": "post",
+    "/tei/embed_all": "post",
     "/tei/info": "get",
     "/tei/health": "get",
     "/livez": "get",

@@ -7,6 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
+from service.http.tei.embedding import MAX_TOKENS
 from service.http.tei.schemas import TeiInfo
 from service.lifecycle import Lifecycle
 from tests.service.http.test_app import assert_problem, client_of, serving
@@ -124,10 +125,35 @@ async def test_vectors_have_unit_length_unless_told_otherwise(client: httpx.Asyn
     assert len(await post(client, "/tei/embed", inputs="red shoe")) == 1
 
 
+async def test_every_token_has_a_vector_and_their_mean_is_the_texts(client: httpx.AsyncClient) -> None:
+    texts = ["red shoe", "lamp", "where is my parcel now"]
+    found = await post(client, "/tei/embed_all", inputs=texts)
+    assert [len(vectors) for vectors in found] == [len(text.split()) + 2 for text in texts]
+    means = [np.mean(vectors, axis=0) for vectors in found]
+    np.testing.assert_allclose(
+        means, await post(client, "/tei/embed", inputs=texts, normalize=False), atol=1e-6
+    )
+    assert await post(client, "/tei/embed_all", inputs=texts[0]) == found[:1]
+
+
+async def test_token_vectors_that_no_task_reads_are_not_there() -> None:
+    async with serving() as (client, _):
+        problem = assert_problem(await client.post("/tei/embed_all", json={"inputs": "a"}), 422)
+    assert "keeps no token vectors" in problem.detail
+
+
+async def test_more_token_vectors_than_fit_an_answer_are_413() -> None:
+    async with serving(tasks=tasks_of_every_kind()) as (client, _):
+        texts = [LONG] * (MAX_TOKENS // MAX_LENGTH + 1)
+        assert_problem(await client.post("/tei/embed_all", json={"inputs": texts}), 413)
+        assert len(await post(client, "/tei/embed_all", inputs=texts[1:])) == len(texts) - 1
+
+
 async def test_truncation_can_be_refused(client: httpx.AsyncClient) -> None:
     for path, body in (
         ("/tei/intent/predict", {"inputs": LONG}),
         ("/tei/embed", {"inputs": LONG}),
+        ("/tei/embed_all", {"inputs": LONG}),
         ("/tei/passage/rerank", {"query": "a", "texts": [LONG]}),
     ):
         assert await post(client, path, **body)
