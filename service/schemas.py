@@ -236,7 +236,10 @@ class EmbeddingsRequest(_Model):
         BeforeValidator(_refuse_token_ids, json_schema_input_type=str | list[str]),
     ]
     model: str | None = Field(
-        None, description="Ignored: OpenAI's clients always send one. The answer names what is served."
+        None,
+        pattern="^[^@]+(@[^@]+)?$",
+        description="The model that should answer, or an id of /v1/models: name@version. 404 if it is not "
+        "loaded: another model's vectors are not comparable. By default the service's own.",
     )
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[int | None, BeforeValidator(_refuse_dimensions)] = Field(
@@ -304,6 +307,14 @@ class ProblemField(_Model):
     message: str
 
 
+class OpenAiError(_Model):
+    """What OpenAI's clients show of an error."""
+
+    message: str = Field(description="Detail and errors in one string.")
+    type: Literal["invalid_request_error", "server_error"]
+    code: str = Field(description="The last part of the problem's type, such as unknown-model.")
+
+
 class Problem(_Model):
     """Any error, as RFC 9457 has it (application/problem+json)."""
 
@@ -313,5 +324,8 @@ class Problem(_Model):
     detail: str
     errors: list[ProblemField] = Field([], description="Every fault of the request, by field.")
     request_id: str = Field(description="Also in the x-request-id header and in the server's log.")
-    error: str | None = Field(None, description="Of /v2 and /tei alone: detail and errors in one string.")
+    error: str | OpenAiError | None = Field(
+        None,
+        description="Of /v2 and /tei: detail and errors in one string. Of /v1/embeddings: as OpenAI has it.",
+    )
     error_type: str | None = Field(None, description="Of /tei alone: overloaded, unhealthy, validation, …")

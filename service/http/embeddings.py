@@ -31,9 +31,12 @@ def embeddings_router(lifecycle: Lifecycle) -> APIRouter:
         summary="Embed texts",
     )
     async def embed_texts(request: Request) -> Response:
-        """Vectors of unit length, by the bundle's default pooling."""
-        with leased(request, lifecycle) as model:
-            body = await read_json(request, EmbeddingsRequest, max_bytes=model.settings.max_body_bytes)
+        """Vectors of unit length, by the default pooling of the model that the body names."""
+        with leased(request, lifecycle) as admitted:
+            body = await read_json(request, EmbeddingsRequest, max_bytes=admitted.settings.max_body_bytes)
+        # Nothing happens between the leases: who was admitted stays so.
+        name, _, version = (body.model or "").partition("@")
+        with leased(request, lifecycle, name=name, version=version) as model:
             texts = [body.input] if isinstance(body.input, str) else body.input
             found = await embed(request, model, texts, timeout_s=timeout_s(request, model.settings))
             return json_response(_body(found, model.name, in_base64=body.encoding_format == "base64"))

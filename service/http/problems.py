@@ -49,10 +49,10 @@ def _problem(slug: str, title: str, status: int, detail: str, request_id: str) -
     }
 
 
-def protocol_members(path: str, body: Mapping[str, Any]) -> dict[str, str]:
+def protocol_members(path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """What the clients of other protocols look for in an error: extension members, as RFC 9457 allows.
 
-    They show one string, so the faults of the fields join it.
+    They show one string, so the faults of the fields join it; OpenAI's is a member of its own object.
     """
     faults = [f"{each['field']}: {each['message']}" for each in body.get("errors", ())]
     error = " ".join([body["detail"], *faults])
@@ -60,6 +60,11 @@ def protocol_members(path: str, body: Mapping[str, Any]) -> dict[str, str]:
         return {"error": error}
     if path.startswith("/tei"):
         return {"error": error, "error_type": TEI_ERROR_TYPES.get(body["status"], "validation")}
+    if path == "/v1/embeddings":
+        kind = (
+            "server_error" if body["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+        )
+        return {"error": {"message": error, "type": kind, "code": body["type"].rpartition(":")[2]}}
     return {}
 
 

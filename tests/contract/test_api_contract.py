@@ -45,6 +45,8 @@ def with_real_names(document: dict[str, Any]) -> dict[str, Any]:
                     each["schema"] = {"enum": NAMES[each["name"]]}
     tasks = document["components"]["schemas"]["PredictRequest"]["properties"]["tasks"]
     tasks["anyOf"][0]["items"] = {"enum": NAMES["task"]}
+    model = document["components"]["schemas"]["EmbeddingsRequest"]["properties"]["model"]
+    model["anyOf"][0]["enum"] = ["tiny", "tiny@1"]
     return document
 
 

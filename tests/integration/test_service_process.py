@@ -121,7 +121,7 @@ def test_promtool_finds_no_fault_in_the_metrics(url: str) -> None:
 
 
 def test_embeddings_answer(url: str) -> None:
-    answer = httpx.post(f"{url}/v1/embeddings", json={"input": "red shoe", "model": "any"}).json()
+    answer = httpx.post(f"{url}/v1/embeddings", json={"input": "red shoe", "model": "tiny"}).json()
     assert len(answer["data"][0]["embedding"]) == 32
 
 
@@ -148,10 +148,10 @@ def test_the_openai_client_gets_the_engines_vectors_in_both_encodings(
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client:
         # Without an encoding the client asks for base64, and decodes it.
         floats, default = (
-            client.embeddings.create(model="text-embedding-3-small", input=TEXTS, **encoding)
+            client.embeddings.create(model="tiny@1", input=TEXTS, **encoding)
             for encoding in ({"encoding_format": "float"}, {})
         )
-        packed = client.embeddings.create(model="any", input=TEXTS, encoding_format="base64")
+        packed = client.embeddings.create(model="tiny", input=TEXTS, encoding_format="base64")
     decoded = [np.frombuffer(base64.b64decode(str(each.embedding)), dtype="<f4") for each in packed.data]
     for found in (
         [each.embedding for each in floats.data],
@@ -171,8 +171,16 @@ def test_the_openai_client_is_told_what_is_not_supported(url: str, given: Any) -
         openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client,
         pytest.raises(openai.UnprocessableEntityError) as refusal,
     ):
-        client.embeddings.create(model="any", **given)
+        client.embeddings.create(model="tiny", **given)
     assert refusal.value.response.headers["content-type"] == "application/problem+json"
+
+
+def test_the_openai_client_is_told_that_a_model_is_not_served(url: str) -> None:
+    with (
+        openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client,
+        pytest.raises(openai.NotFoundError, match=r"Unknown model 'text-embedding-3-small'. Loaded: tiny\."),
+    ):
+        client.embeddings.create(model="text-embedding-3-small", input="a")
 
 
 def test_a_bad_bundle_ends_the_command_with_the_reason(tmp_path: Path) -> None:

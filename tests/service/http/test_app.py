@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from service.http.app import create_app
 from service.lifecycle import Lifecycle
 from service.schemas import (
     EmbeddingsResponse,
+    OpenAiError,
     PredictResponse,
     Problem,
     TaskInfo,
@@ -109,7 +111,7 @@ async def test_tasks_are_listed_and_described(client: httpx.AsyncClient) -> None
 
 async def test_embeddings_have_openais_shape_in_floats_and_base64(client: httpx.AsyncClient) -> None:
     floats = EmbeddingsResponse.model_validate_json(
-        (await client.post("/v1/embeddings", json={"input": ["a b", "c"], "model": "any"})).content
+        (await client.post("/v1/embeddings", json={"input": ["a b", "c"], "model": "fake"})).content
     )
     packed = (await client.post("/v1/embeddings", json={"input": "a b", "encoding_format": "base64"})).json()
     vector = np.frombuffer(base64.b64decode(packed["data"][0]["embedding"]), dtype="<f4")
@@ -117,6 +119,30 @@ async def test_embeddings_have_openais_shape_in_floats_and_base64(client: httpx.
     assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-6)
     assert floats.usage.model_dump() == {"prompt_tokens": 7, "total_tokens": 7}
     assert [each.index for each in floats.data] == [0, 1]
+
+
+async def test_embeddings_are_of_the_model_that_is_named_or_of_none() -> None:
+    lifecycle = Lifecycle()
+    async with (
+        running(parts(), parts(version="2"), max_requests=1) as runtime,
+        client_of(lifecycle) as client,
+    ):
+        lifecycle.get_ready(runtime)
+        await runtime.models.load(Path("fake/2"))
+        for model, version in ((None, "1.2.3"), ("fake", "1.2.3"), ("fake@1.2.3", "1.2.3"), ("fake@2", "2")):
+            answer = await client.post("/v1/embeddings", json={"input": "a", "model": model})
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["x-model-version"] == version
+        for model in ("text-embedding-3-small", "fake@9", "fake2"):
+            response = await client.post("/v1/embeddings", json={"input": "a", "model": model})
+            problem = assert_problem(response, 404)
+            assert "Loaded: " in problem.detail
+            assert problem.error == OpenAiError(
+                message=problem.detail, type="invalid_request_error", code="unknown-model"
+            )
+        for model in ("", "@2", "fake@", "fake@2@3"):
+            response = await client.post("/v1/embeddings", json={"input": "a", "model": model})
+            assert assert_problem(response, 422).errors[0].field == "model"
 
 
 @pytest.mark.parametrize("body", ["", "{", '{"inputs": ["a"]', "nope", '{"inputs": ["\\ud800"]}', "[" * 1000])
