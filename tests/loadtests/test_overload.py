@@ -1,3 +1,5 @@
+import json
+import random
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from loadtests.overload import main
 from loadtests.overloading import Memory, Overload, OverloadPlan, overload_rows
 from loadtests.ratios import Spread
 from loadtests.report import RowResult
-from loadtests.texts import EndlessTexts
+from loadtests.texts import SOURCES, EndlessTexts
+from tests.support.tiny import WORDS
 
 PLAN = OverloadPlan(task="mood", texts_per_request=10, base_s=10, overload_s=12, after_s=5)
 STARTED_S = 1000.0
@@ -119,12 +122,25 @@ def test_endless_texts_are_never_the_same_for_an_encoder_without_capitals() -> N
         texts.take(10)  # five words have 120 orders, three have six
 
 
+@pytest.fixture
+def long_texts(tmp_path: Path) -> Path:
+    """A data folder whose texts have more orders of their words than a load test can use up."""
+    choice = random.Random(0)
+    for name in SOURCES:
+        file = tmp_path / "data" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        texts = [" ".join(choice.choices(WORDS, k=12)) for _ in range(200)]
+        rows = [dict.fromkeys(("text", "text_a", "text_b"), text) for text in texts]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return tmp_path / "data"
+
+
 @pytest.mark.integration
 def test_a_real_service_is_overloaded(
-    small_data: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    long_texts: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = tmp_path / "results" / "overload.md"
-    options: list[Any] = [tiny_bundle, "--data", small_data, "--output", report, "--threads", 1]
+    options: list[Any] = [tiny_bundle, "--data", long_texts, "--output", report, "--threads", 1]
     options += ["--seconds", 1, "--after", 1, "--window", 1, "--pairs", 1, "--capacity-texts", 256]
     assert main(list(map(str, options))) == 0
     text = report.read_text(encoding="utf-8")
