@@ -44,13 +44,16 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(bundle: Path, *, threads: int, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+def serve(
+    bundle: Path, *, threads: int, environment: Mapping[str, str] | None = None, service: str = "."
+) -> Iterator[Server]:
     """Serve a bundle for the time of the block.
 
     Args:
         bundle: Folder to serve.
         threads: Encoder threads.
         environment: Further variables, such as ``ENCODEONCE_*`` settings.
+        service: What ``bentoml serve`` takes; the repository's own service by default.
 
     Raises:
         LoadTestError: If the service ends, or does not get ready in time. Carries the end of its log.
@@ -63,7 +66,7 @@ def serve(bundle: Path, *, threads: int, environment: Mapping[str, str] | None =
         "ENCODEONCE_THREADS": str(threads),
         **(environment or {}),
     }
-    command = [sys.executable, "-m", "bentoml", "serve", ".", "--host", HOST, "--port", str(port)]
+    command = [sys.executable, "-m", "bentoml", "serve", service, "--host", HOST, "--port", str(port)]
     with tempfile.TemporaryFile() as log:
         started_s = time.perf_counter()
         # A session of its own: Ctrl-C reaches the measurement alone, which then ends the service in order.
