@@ -10,7 +10,7 @@ a minute, and is kept.
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,19 @@ def bench_rows() -> list[dict[str, Any]]:
 
 def build_bench_bundle(bundle: Path) -> None:
     """Train for two steps and export."""
+    train_and_export(bench_config, bundle)
+
+
+def train_and_export(
+    config_of: Callable[[str], dict[str, Any]], bundle: Path, *, on_run: Callable[[Path], None] | None = None
+) -> None:
+    """A bundle in fp32 and int8 of a run on ``bench_rows``.
+
+    Args:
+        config_of: The file of those rows → the training configuration.
+        bundle: Must not exist.
+        on_run: Told the run's folder once the bundle is there; the folder is gone afterwards.
+    """
     import json
 
     import yaml
@@ -99,12 +112,14 @@ def build_bench_bundle(bundle: Path) -> None:
         folder = Path(name)
         data = folder / "rows.jsonl"
         data.write_text("".join(json.dumps(row) + "\n" for row in bench_rows()), encoding="utf-8")
-        config = folder / "bench.yaml"
-        config.write_text(yaml.safe_dump(bench_config(str(data)), sort_keys=False), encoding="utf-8")
+        config = folder / "config.yaml"
+        config.write_text(yaml.safe_dump(config_of(str(data)), sort_keys=False), encoding="utf-8")
         fit(config, folder / "run", resume=False, console=Console(quiet=True))
         bundle.parent.mkdir(parents=True, exist_ok=True)
         wishes = PrecisionWishes(precisions=(Precision.INT8,), budget=ANY_LOSS)
         export_bundle(folder / "run", bundle, version="1", wishes=wishes)
+        if on_run is not None:
+            on_run(folder / "run")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,7 +22,7 @@ local bodies, headers, path = {}, { ["content-type"] = "application/json" }, nil
 local warm_up, window, first = nil, nil, nil
 
 -- Globals: the main state reads them in done().
-sent, counted, failed, found, exhausted = 0, 0, 0, 0, 0
+sent, answered, counted, failed, found, exhausted = 0, 0, 0, 0, 0, 0
 failure = ""
 
 local client
@@ -49,6 +49,7 @@ end
 function response(status, _, body)
   local at = now()
   first = first or at
+  answered = answered + 1
   if status ~= 200 then
     failed = failed + 1
     failure = body
@@ -62,8 +63,8 @@ end
 function done(summary)
   local errors = summary.errors
   io.write(string.format(
-    'RESULT {"sent": %d, "counted": %d, "failed": %d, "found": %d, "exhausted": %d, "broken": %d}\n',
-    client:get("sent"), client:get("counted"), client:get("failed"), client:get("found"), client:get("exhausted"),
-    errors.connect + errors.read + errors.write + errors.timeout))
+    'RESULT {"sent": %d, "answered": %d, "counted": %d, "failed": %d, "found": %d, "exhausted": %d, "broken": %d}\n',
+    client:get("sent"), client:get("answered"), client:get("counted"), client:get("failed"), client:get("found"),
+    client:get("exhausted"), errors.connect + errors.read + errors.write + errors.timeout))
   io.write("FAILURE " .. client:get("failure") .. "\n")
 end

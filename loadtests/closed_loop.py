@@ -27,8 +27,10 @@ class ClosedLoopRun:
     """Answers within the window."""
     sent: int
     """Texts that were sent, also outside the window."""
+    answered: int
+    """Those of them whose answer came before the end."""
     found: int
-    """Answers that the service did not have to encode."""
+    """Answers that the service did not have to encode; of other services than ours, all of them."""
 
 
 def find_wrk() -> str:
@@ -39,7 +41,9 @@ def find_wrk() -> str:
     """
     program = shutil.which("wrk")
     if program is None:
-        raise LoadTestError("B3 needs wrk, which is not installed. Debian and Ubuntu: apt-get install wrk.")
+        raise LoadTestError(
+            "A closed loop needs wrk, which is not installed. Debian and Ubuntu: apt-get install wrk."
+        )
     return program
 
 
@@ -58,16 +62,46 @@ def run_closed_loop(
     Raises:
         LoadTestError: If a request fails, or the texts run out.
     """
+    bodies = [json.dumps({"inputs": [{"text": text}]}) for text in texts]
+    path = f"/v1/tasks/{task}/predict"
+    return drive_closed_loop(server.url, path, bodies, concurrency=concurrency, window_s=window_s)
+
+
+def drive_closed_loop(
+    url: str,
+    path: str,
+    bodies: Sequence[str],
+    *,
+    concurrency: int,
+    window_s: float,
+    warm_up_s: float = WARM_UP_S,
+) -> ClosedLoopRun:
+    """Post ready-made JSON to any service.
+
+    Args:
+        url: Of the service.
+        path: To post to.
+        bodies: One line each; more than the loop can use up.
+        concurrency: Requests under way.
+        window_s: Seconds that count.
+        warm_up_s: Seconds before them that do not.
+
+    Raises:
+        LoadTestError: If a request fails, nothing comes back, or the bodies run out.
+    """
     program = find_wrk()
-    seconds = math.ceil(WARM_UP_S + window_s + MARGIN_S)
-    with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as bodies:
-        bodies.writelines(json.dumps({"inputs": [{"text": text}]}) + "\n" for text in texts)
-        bodies.flush()
-        command = [program, "-t1", f"-c{concurrency}", f"-d{seconds}s", "-s", str(SCRIPT), server.url]
-        command += ["--", bodies.name, f"/v1/tasks/{task}/predict", str(WARM_UP_S), str(window_s)]
-        finished = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds + GRACE_S, check=False
-        )
+    seconds = math.ceil(warm_up_s + window_s + MARGIN_S)
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
+        file.writelines(f"{body}\n" for body in bodies)
+        file.flush()
+        command = [program, "-t1", f"-c{concurrency}", f"-d{seconds}s", f"--timeout={GRACE_S:.0f}s"]
+        command += ["-s", str(SCRIPT), url, "--", file.name, path, str(warm_up_s), str(window_s)]
+        try:
+            finished = subprocess.run(
+                command, capture_output=True, text=True, timeout=seconds + GRACE_S, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LoadTestError(f"wrk did not end {GRACE_S:.0f} s after its time: {url} is stuck.") from error
     return parse_result(finished.stdout, finished.stderr, window_s=window_s)
 
 
@@ -90,4 +124,9 @@ def parse_result(output: str, errors: str, *, window_s: float) -> ClosedLoopRun:
         raise LoadTestError(
             f"wrk used up its {result['sent']} texts before the time was over. Lower --window or --pairs."
         )
-    return ClosedLoopRun(texts_per_s=result["counted"] / window_s, sent=result["sent"], found=result["found"])
+    return ClosedLoopRun(
+        texts_per_s=result["counted"] / window_s,
+        sent=result["sent"],
+        answered=result["answered"],
+        found=result["found"],
+    )
