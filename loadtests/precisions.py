@@ -162,7 +162,7 @@ def report(results: Sequence[Result], num_texts: int, circumstances: Circumstanc
             "",
             f"- {num_texts} sentences of SST-5 and Quora, batches of {BATCH_TEXTS} in rows of {ROW_LEN} "
             "tokens; one thread, CPU time.",
-            f"- {circumstances.cpu}; load average {circumstances.load:.1f} on {circumstances.cores} cores; "
+            f"- {circumstances.cpu}; {circumstances.load:.1f} of {circumstances.cores} cores busy before; "
             f"commit {circumstances.commit}, {circumstances.started:%Y-%m-%d}.",
             f"- Command: `{circumstances.command}`",
         ]

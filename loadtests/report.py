@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from loadtests.ratios import Spread
 from service.cpus import usable_cpus
 
 ROOT = Path(__file__).resolve().parent.parent
 BUSY_SHARE = 0.25
-"""Load a core, before anything is measured, from which on the machine counts as busy."""
+"""Of the cores, before anything is measured, from which on the machine counts as busy."""
+LOOK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,8 @@ class Circumstances:
     command: str
     started: dt.datetime
     load: float
-    """Load average of the last minute, before the start."""
+    """Cores that were busy just before the start. The usual average is over a minute, in which an earlier
+    measurement may still have run."""
     settings: Mapping[str, str]
     """``ENCODEONCE_*`` variables of the environment."""
 
@@ -81,9 +85,15 @@ def look_around(command: str, *, threads: int) -> Circumstances:
         commit=_commit(),
         command=command,
         started=dt.datetime.now(dt.UTC),
-        load=os.getloadavg()[0],
+        load=busy_cores(),
         settings={key: value for key, value in sorted(os.environ.items()) if key.startswith("ENCODEONCE_")},
     )
+
+
+def busy_cores(seconds: float = LOOK_S) -> float:
+    """Cores that anything on this machine kept busy for the next moments."""
+    share: float = psutil.cpu_percent(seconds) / 100
+    return share * usable_cpus()
 
 
 def markdown(
@@ -112,7 +122,7 @@ def markdown(
         lines.append(f"- Settings: `{settings}`")
     if circumstances.is_busy:
         lines.append(
-            f"- **Taken on a busy machine**: the load average was {circumstances.load:.1f} before the start. "
+            f"- **Taken on a busy machine**: {circumstances.load:.1f} cores were busy before the start. "
             "The figures are not valid."
         )
     return "\n".join(lines) + "\n"

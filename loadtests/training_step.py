@@ -138,7 +138,7 @@ def report(
     ]
     if circumstances.is_busy:
         lines.append(
-            f"- Taken on a busy machine: the load average was {circumstances.load:.1f} before the start. The "
+            f"- Taken on a busy machine: {circumstances.load:.1f} cores were busy before the start. The "
             "ratios are of pairs taken in turn; the seconds are not valid."
         )
     return "\n".join(lines) + "\n"
