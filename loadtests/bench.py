@@ -35,6 +35,7 @@ from loadtests.closed_loop import find_wrk
 from loadtests.errors import LoadTestError
 from loadtests.measurements import SAMPLE_TEXTS, Bench, OnStep
 from loadtests.report import look_around, markdown
+from loadtests.results import save_rows
 from loadtests.rows import ROWS
 from loadtests.texts import default_data_folder, load_sentences
 from service.cpus import usable_cpus
@@ -76,7 +77,11 @@ def measure(options: argparse.Namespace, console: Console) -> str:
             sample = texts[-min(SAMPLE_TEXTS, options.texts) :]
             shape = bare.find_shape(sample, bench.task, on_trial=_stepper(progress, "bare loop's best shape"))
             notes.append(f"Bare loop, the quickest of its shapes: texts sorted by length, {shape}.")
-        results = [ROWS[row](bench, _stepper(progress, row)) for row in options.rows]
+        results = []
+        for row in options.rows:
+            results.append(ROWS[row](bench, _stepper(progress, row)))
+            if options.results:
+                save_rows(results[-1:], circumstances, options.results)
     return markdown(results, circumstances, notes)
 
 
@@ -140,6 +145,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bundle", type=Path, default=DEFAULT_BUNDLE, help="%(default)s, built if missing")
     parser.add_argument("--data", type=Path, default=default_data_folder(), help="with sst5/ and quora/")
     parser.add_argument("--output", type=Path, help="also write the report here")
+    parser.add_argument(
+        "--results", type=Path, help="also keep each row there, for python -m loadtests.peers report"
+    )
     count: dict[str, Any] = {"type": positive, "metavar": "N"}
     parser.add_argument("--pairs", default=10, help="runs of each side (%(default)s)", **count)
     parser.add_argument("--starts", default=5, help="starts of B13 (%(default)s)", **count)

@@ -14,8 +14,9 @@ import psutil
 from loadtests.bulk import post
 from loadtests.measurements import Bench, OnStep
 from loadtests.ratios import Spread
-from loadtests.report import RowResult, Target
+from loadtests.report import RowResult
 from loadtests.server import Server, serve
+from loadtests.targets import PLANNED
 
 CACHE_BYTES = 4 * 1024 * 1024
 CONNECTIONS = 8
@@ -45,7 +46,7 @@ def measure_b14(bench: Bench, on_step: OnStep) -> RowResult:
         "random lengths and tasks",
         value=growth[-1],
         spread=Spread(values=growth[1:]),
-        target=Target(bound=3, is_upper=True, unit=" %"),
+        target=PLANNED["B14"].target,
         detail=f"{readings[0] / 1e6:.0f} MB to {readings[-1] / 1e6:.0f} MB",
     )
 

@@ -12,7 +12,8 @@ from loadtests.agreement import Agreement, agreement
 from loadtests.errors import LoadTestError
 from loadtests.measurements import Bench, OnStep
 from loadtests.ratios import Spread
-from loadtests.report import RowResult, Target
+from loadtests.report import RowResult
+from loadtests.targets import PLANNED
 from service.encoding import PackedEncoder
 from service.sessions import OnnxEncoderSession, OnnxHeadSession
 from service.settings import Provider, Settings
@@ -53,7 +54,7 @@ def measure_b15(bench: Bench, on_step: OnStep) -> RowResult:
         what="int8 in company ÷ alone: vectors within 1e-3",
         value=min(shares),
         spread=Spread(values=tuple(shares)),
-        target=Target(bound=98, unit=" %"),
+        target=PLANNED["B15"].target,
         detail=f"least cosine {cosine:.6f} (≥ {LEAST_COSINE}), labels equal {min(equal):.2f} % "
         f"(≥ {LEAST_EQUAL_LABELS}), largest gap {gap:.1e}, {len(sequences)} texts",
     )

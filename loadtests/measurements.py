@@ -17,6 +17,7 @@ from loadtests.errors import LoadTestError
 from loadtests.ratios import Ratio, Spread, interleave
 from loadtests.report import RowResult, Target
 from loadtests.server import Server, serve
+from loadtests.targets import PLANNED
 from loadtests.texts import TextPool
 
 MIN_TASKS = 6
@@ -108,13 +109,13 @@ class Bench:
 
 def measure_b1(bench: Bench, on_step: OnStep) -> RowResult:
     """Bulk requests ÷ bare loop."""
-    return _bulk_row("B1", bench, on_step, bench.bare, Precision.FP32, Target(bound=0.80))
+    return _bulk_row("B1", bench, on_step, bench.bare, Precision.FP32, PLANNED["B1"].target)
 
 
 def measure_b2(bench: Bench, on_step: OnStep) -> RowResult:
     """The same in int8 on both sides."""
     bare = bench.reduced_bare(Precision.INT8)
-    return _bulk_row("B2", bench, on_step, bare, Precision.INT8, Target(bound=0.85))
+    return _bulk_row("B2", bench, on_step, bare, Precision.INT8, PLANNED["B2"].target)
 
 
 def _bulk_row(
@@ -163,7 +164,7 @@ def measure_b3(bench: Bench, on_step: OnStep) -> RowResult:
 
         ratio = interleave(service, bare, pairs=bench.pairs, on_pair=lambda done: on_step(done, bench.pairs))
     what = f"single texts at concurrency {bench.concurrency} ÷ bare loop, fp32"
-    return _ratio_row("B3", what, ratio, Target(bound=0.55), "bare loop")
+    return _ratio_row("B3", what, ratio, PLANNED["B3"].target, "bare loop")
 
 
 def measure_b6(bench: Bench, on_step: OnStep) -> RowResult:
@@ -198,7 +199,7 @@ def measure_b6(bench: Bench, on_step: OnStep) -> RowResult:
             all_tasks, one_task, pairs=bench.pairs, on_pair=lambda done: on_step(done, bench.pairs)
         )
     what = f"texts/s with {len(tasks)} tasks asked ÷ with one, bulk requests, fp32"
-    return _ratio_row("B6", what, ratio, Target(bound=0.8), "one task")
+    return _ratio_row("B6", what, ratio, PLANNED["B6"].target, "one task")
 
 
 def measure_b13(bench: Bench, on_step: OnStep) -> RowResult:
@@ -214,7 +215,7 @@ def measure_b13(bench: Bench, on_step: OnStep) -> RowResult:
         what="start of the process to /readyz 200, golden check passed",
         value=spread.median,
         spread=spread,
-        target=Target(bound=6, is_upper=True, unit=" s"),
+        target=PLANNED["B13"].target,
         detail=f"median of {bench.starts} starts",
     )
 
