@@ -10,10 +10,10 @@ export BENTOML_DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart serve test check audit format bench clean
+.PHONY: help install quickstart serve test check audit format bench bench-peers clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(STAMP) ## create .venv and install everything
 
@@ -53,7 +53,13 @@ format: | $(STAMP) ## format the code
 	$(VENV)/bin/ruff format .
 
 bench: | $(STAMP) ## measure the service against the bare loop (docs/results/)
-	$(PYTHON) -m loadtests.bench
+	$(PYTHON) -m loadtests.bench --results .peers/results
+
+# QUICK=--quick takes about twelve minutes once everything is installed, and not some hours.
+bench-peers: | $(STAMP) ## measure the service beside other servers, each in its own environment (docs/results/serving.md)
+	$(PYTHON) -m loadtests.peers install
+	$(PYTHON) -m loadtests.peers measure $(QUICK)
+	$(PYTHON) -m loadtests.peers report
 
 clean: ## remove the environment, runs, bundles and caches
 	rm -rf $(VENV) runs bundles build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -22,9 +22,9 @@ def _bench(row: str, what: str, target: Target) -> tuple[str, PlannedRow]:
     return row, PlannedRow(what=what, target=target, command=f"{BENCH} {row}")
 
 
-def _peers(row: str, what: str, target: Target) -> tuple[str, PlannedRow]:
-    name = "B12" if row == "B7/models" else row.partition("/")[0]
-    command = PEERS if name == "B4" else f"{PEERS} --rows {name}"
+def _peers(row: str, what: str, target: Target, *, asked: str | None = None) -> tuple[str, PlannedRow]:
+    asked = asked or row.partition("/")[0]
+    command = PEERS if asked == "B4" else f"{PEERS} --rows {asked}"
     return row, PlannedRow(what=what, target=target, command=command)
 
 
@@ -39,7 +39,7 @@ PLANNED: Mapping[str, PlannedRow] = dict(
         _peers("B5", "int8 at concurrency 64 ÷ best peer in fp32", Target(bound=2.0)),
         _bench("B6", "texts/s with all tasks asked ÷ with one", Target(bound=0.9)),
         _peers("B7", "six tasks a text ÷ best peer, six passes", Target(bound=5.5)),
-        _peers("B7/models", "six tasks a text ÷ best peer, six models", Target(bound=5.5)),
+        _peers("B7/models", "six tasks a text ÷ best peer, six models", Target(bound=5.5), asked="B12"),
         _peers(
             "B8/1", "time of a cache hit ÷ no-op endpoint, concurrency 1", Target(bound=1.3, is_upper=True)
         ),
@@ -57,6 +57,12 @@ PLANNED: Mapping[str, PlannedRow] = dict(
             "B11",
             "p99 ÷ best peer's p99, Poisson arrivals at 70 % of its capacity, long tail",
             Target(bound=0.5, is_upper=True),
+        ),
+        _peers(
+            "B11/rate",
+            "highest Poisson rate with p99 ≤ 250 ms ÷ best peer's, long tail",
+            Target(bound=1),
+            asked="B11/rate",
         ),
         _peers(
             "B12", "memory (PSS), six tasks ÷ six models on the best peer", Target(bound=0.3, is_upper=True)

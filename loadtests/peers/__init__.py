@@ -1,0 +1,1 @@
+"""Beside what a user would pick instead: the same weights, texts and threads."""

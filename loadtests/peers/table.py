@@ -1,0 +1,134 @@
+"""The page of results: every row with its target, every peer beside us, and under which circumstances."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from loadtests.peers.rounds import CONCURRENCIES
+from loadtests.peers.survey import Survey
+from loadtests.report import Circumstances
+from loadtests.results import Measured
+from loadtests.targets import PLANNED, PlannedRow
+
+PICTURE = "serving/peers.svg"
+NOT_YET = "not measured yet"
+
+INTRODUCTION = """# Serving speed beside what a user would pick instead
+
+Every service answers the same classification task: all-MiniLM-L6-v2 with the same head, in fp32, on the same
+cores with as many threads, on the same real sentences, each new to every cache. Answers are compared first; a
+service that says something else is not measured. Two services are asked in turn (A B A B …) in the same
+minutes, and a figure is the ratio of their medians: above 1 is in our favour where rates are compared, below
+1 where times or memory are."""
+
+
+def page(rows: Mapping[str, Measured], surveys: Sequence[Survey]) -> str:
+    """The whole page as Markdown.
+
+    Args:
+        rows: Measured rows by id; the others are shown as not measured.
+        surveys: Of the peers.
+    """
+    parts = [INTRODUCTION]
+    if any(each.fault is None for each in surveys):
+        parts += [
+            f"![Requests a second of each service, as a share of EncodeOnce's in the same minutes]({PICTURE})"
+        ]
+        parts += ["## Peers", peers_table(surveys), PEERS_NOTE]
+    parts += ["## Targets", targets_table(rows), *_notes(rows)]
+    return "\n\n".join([*parts, HOW]) + "\n"
+
+
+HOW = """\
+## Measure it yourself
+
+`make bench` and `make bench-peers` (`QUICK=--quick` for a first look) need `wrk` and the sentences of SST-5
+and Quora that `CS224N_DATA` names; nothing else may run meanwhile. Each peer gets an environment of its own
+under `.peers/`, and the best of its ways to run counts: vLLM by each way to place its threads, Infinity by
+its torch and its ONNX engine. LitServe, Ray Serve, PyTriton and BentoML serve a few lines of ours
+(`loadtests/peers/servers/`), as their users would write them: padded batches of at most 32. Figures are
+kept in `.peers/results/`, so that a measurement goes on where it was stopped, and this page is made of
+them: `python -m loadtests.peers report`. A figure taken beside other work is marked as not valid."""
+
+
+PEERS_NOTE = """\
+The columns at 1, 16 and 64 requests under way are *their* rate ÷ ours, next to each other in time: 0.5 is
+half as fast as EncodeOnce. The brackets hold the lowest and the highest pair. Memory is the proportional set
+size (PSS) of all processes of a service; EncodeOnce holds six tasks in it, the others one. Idle is what a
+service keeps busy, of a core, while nobody asks."""
+
+
+def peers_table(surveys: Sequence[Survey]) -> str:
+    """A line for each peer, the quickest at high concurrency first; those that were refused last."""
+    measured = sorted(
+        (each for each in surveys if each.fault is None),
+        key=lambda each: each.ratio(CONCURRENCIES[-1]).of_medians,
+    )
+    heads = [f"at {level}" for level in CONCURRENCIES]
+    lines = [
+        f"| service | {' | '.join(heads)} | memory | idle | ready | scores differ by | |",
+        f"|---|{'---|' * len(heads)}---|---|---|---|---|",
+    ]
+    for each in measured:
+        cells = [each.title, *(_their_share(each, level) for level in CONCURRENCIES)]
+        cells += [f"{each.pss_mib:.0f} MiB (ours {each.our_pss_mib:.0f})", f"{100 * each.idle_cores:.0f} %"]
+        cells += [f"{each.ready_s:.0f} s", f"{each.worst_score:.0e}"]
+        cells.append("" if each.is_calm else f"{each.load:.1f} cores busy otherwise: not valid")
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [_fault_line(each) for each in surveys if each.fault is not None]
+    return "\n".join(lines)
+
+
+def _their_share(survey: Survey, concurrency: int) -> str:
+    found = survey.ratio(concurrency)
+    pairs = [1 / each for each in found.of_pairs.values]
+    return f"{1 / found.of_medians:.2f} ({min(pairs):.2f} to {max(pairs):.2f})"
+
+
+def _fault_line(survey: Survey) -> str:
+    (why, *_) = (survey.fault or "").splitlines()
+    empty = " |" * (len(CONCURRENCIES) + 4)
+    return f"| {survey.title} |{empty} not measured: {why.replace('|', '/')} |"
+
+
+def targets_table(rows: Mapping[str, Measured]) -> str:
+    """Every row of the table of targets."""
+    lines = [
+        "| id | what | figure | pairs (min to max) | target | met | made of | command |",
+        f"|{'---|' * 8}",
+    ]
+    lines += [_target_line(name, planned, rows.get(name)) for name, planned in PLANNED.items()]
+    return "\n".join(lines)
+
+
+def _target_line(name: str, planned: PlannedRow, measured: Measured | None) -> str:
+    target, command = planned.target, f"`{planned.command}`"
+    if measured is None:
+        return f"| {name} | {planned.what} | {NOT_YET} | | {target} | | | {command} |"
+    row, unit = measured.row, target.unit
+    spread = f"{row.spread.low:.2f} to {row.spread.high:.2f} ({len(row.spread.values)})"
+    met = "yes" if target.is_met(row.value) else "**no**"
+    if measured.circumstances.is_busy:
+        met = f"{measured.circumstances.load:.1f} cores busy otherwise: not valid"
+    return (
+        f"| {name} | {planned.what} | **{row.value:.2f}{unit}** | {spread} | {target} | {met} | {row.detail} "
+        f"| {command} |"
+    )
+
+
+def _notes(rows: Mapping[str, Measured]) -> list[str]:
+    """The different circumstances under which rows were measured."""
+    by_run: dict[tuple[str, str, str], list[str]] = {}
+    for name, measured in rows.items():
+        by_run.setdefault(_circumstances(measured.circumstances), []).append(name)
+    if not by_run:
+        return []
+    return ["\n".join(f"- {_run(names, *run)}" for run, names in by_run.items())]
+
+
+def _circumstances(found: Circumstances) -> tuple[str, str, str]:
+    hardware = f"{found.cpu}, {found.cores} cores, {found.threads} threads"
+    when = f"commit {found.commit}, {found.started:%Y-%m-%d %H:%M} UTC, {found.load:.1f} cores busy before"
+    return hardware, when, found.command
+
+
+def _run(names: Iterable[str], hardware: str, when: str, command: str) -> str:
+    return f"{', '.join(names)}: {hardware}; {when}; `{command}`."
