@@ -60,9 +60,7 @@ def build_data(config: Config, tokenizer: Tokenizer) -> RunData:
         notes += [f"{each.origin}: {note}" for each in (examples, measured) for note in task.kind.notes(each)]
         train[name], selection[name] = _split(config, task, examples, tokenizer)
         tasks[name] = replace(task, kind=task.kind.adapted(examples))
-    return RunData(
-        config=config, tasks=tasks, train=train, selection=selection, dev=dev, notes=tuple(notes)
-    )
+    return RunData(config=config, tasks=tasks, train=train, selection=selection, dev=dev, notes=tuple(notes))
 
 
 def with_tags(config: Config) -> Config:

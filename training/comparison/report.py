@@ -79,7 +79,9 @@ def _courses(results: Sequence[RunResult], summary: Summary) -> Iterator[Section
     curves = Picture(
         name="curves",
         svg=curves_chart(summary, runs),
-        caption="The best variants in colour, the others grey.",
+        caption="The best variants in colour, the others grey."
+        if len(summary.rows) > 1
+        else "The joint run, and each task alone.",
     )
     yield Section(title="Learning curves", content=[curves])
     found = [
@@ -97,7 +99,9 @@ def _courses(results: Sequence[RunResult], summary: Summary) -> Iterator[Section
         yield Section(title="Conflict between the tasks' gradients", content=conflict)
     weights = weights_chart(summary, runs)
     if weights is not None and len(summary.tasks) > 1:
-        caption = "How much of each task's gradient the steps had; of variants that differ from the baseline."
+        caption = "How much of each task's gradient the steps had" + (
+            "; of variants that differ from the baseline." if len(summary.rows) > 1 else "."
+        )
         yield Section(
             title="Effective weights", content=[Picture(name="weights", svg=weights, caption=caption)]
         )
