@@ -41,7 +41,7 @@ def write_folder(
     standard = standard_model(model, task, labels, temperature=temperature)
     standard.save_pretrained(folder)
     write_tokenizer(folder, tokenizer, max_length=max_length)
-    _write_onnx(standard, folder / ONNX_FILE)
+    write_onnx(standard, folder / ONNX_FILE)
 
 
 def standard_model(
@@ -87,16 +87,18 @@ def write_tokenizer(folder: Path, source: Path, *, max_length: int) -> None:
         (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_onnx(model: BertForSequenceClassification, file: Path) -> None:
+def write_onnx(model: BertForSequenceClassification, file: Path) -> None:
+    """The model as a graph of padded rows, as optimum exports it."""
     names = ("input_ids", "attention_mask", "token_type_ids")
-    example = torch.ones(2, 8, dtype=torch.long)
+    # A tensor each: one that is given three times is one input to the exporter, whatever reads it.
+    example = {name: torch.ones(2, 8, dtype=torch.long) for name in names}
     batch = torch.export.Dim("batch")
     length = torch.export.Dim("length", max=model.config.max_position_embeddings)
     torch.onnx.export(
         model,
         (),
         str(file),
-        kwargs=dict.fromkeys(names, example),
+        kwargs=example,
         input_names=names,
         output_names=["logits"],
         dynamic_shapes={name: {0: batch, 1: length} for name in names},
