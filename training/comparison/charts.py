@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.comparison.drawing import BAD, COLOURS, GOOD, INK, grid_of, picture
-from training.comparison.summary import CLEAR, MEAN, Row, Summary
+from training.comparison.summary import CLEAR, MEAN, Difference, Row, Summary
 
 POINTS = 100
 """Of a metric between 0 and 1."""
 ROW_HEIGHT = 0.22
+OUTLYING = 4.0
+"""Times the upper quartile of the differences: what is beyond is drawn at the edge, with its number."""
+MARGIN = 1.1
+"""Of the axis beyond the largest difference."""
 MARGINS = 1.3
 """Inches beside the rows: title, axis and its label."""
 
@@ -33,29 +38,56 @@ def cost_chart(summary: Summary) -> str:
 def _draw_differences(summary: Summary, rows: Sequence[Row], figure: Figure) -> None:
     keys = [MEAN, *summary.tasks]
     for key, axes in zip(keys, grid_of(figure, len(keys), columns=len(keys), share_y=True), strict=True):
-        for place, row in enumerate(rows):
-            _draw_difference(axes, summary, row, key, place)
+        found = [summary.difference(row, summary.baseline, key) for row in rows]
+        limit = axis_limit([_reach(each) for each in found if each is not None])
+        axes.set_xlim(-limit, limit)
+        for place, (row, difference) in enumerate(zip(rows, found, strict=True)):
+            if difference is not None:
+                _draw_difference(axes, difference, place, limit=limit, is_baseline=row is summary.baseline)
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_title("mean of the tasks" if key == MEAN else f"{key}\n{summary.metrics[key]}")
         axes.set_xlabel("points")
         axes.grid(axis="x")
-        axes.margins(x=0.1)
     _name_rows(axes, rows)
     figure.suptitle(
         f"Difference from {summary.baseline.name} on dev, in hundredths of the metric", fontsize=10
     )
 
 
-def _draw_difference(axes: Axes, summary: Summary, row: Row, key: str, place: int) -> None:
-    found = summary.difference(row, summary.baseline, key)
-    if found is None:
-        return
+def axis_limit(sizes: Sequence[float]) -> float:
+    """How far an axis reaches to both sides: a variant that failed does not hide what tells the others apart.
+
+    Args:
+        sizes: Of the differences, in points.
+
+    Returns:
+        The largest, unless it is over ``OUTLYING`` times as large as the upper quartile.
+    """
+    largest, usual = max(sizes, default=0.0), float(np.quantile(sizes or [0.0], 0.75))
+    return MARGIN * (min(largest, OUTLYING * usual) or largest or 1.0)
+
+
+def _reach(found: Difference) -> float:
+    """How far from zero a difference is drawn, in points."""
+    return POINTS * (abs(found.value) + CLEAR * (found.error or 0.0))
+
+
+def _draw_difference(axes: Axes, found: Difference, place: int, *, limit: float, is_baseline: bool) -> None:
     colour = INK
     if found.is_clear:
         colour = GOOD if found.value > 0 else BAD
-    error = None if found.error is None or row is summary.baseline else CLEAR * found.error * POINTS
+    value = found.value * POINTS
+    if abs(value) > limit:
+        side = 1 if value > 0 else -1
+        axes.plot(side * limit * 0.95, place, marker=">" if side > 0 else "<", color=colour, markersize=5)
+        axes.text(
+            side * limit * 0.85, place, f"{value:+.0f}", color=colour, fontsize=8, va="center",
+            ha="right" if side > 0 else "left",
+        )  # fmt: skip
+        return
+    error = None if found.error is None or is_baseline else CLEAR * found.error * POINTS
     axes.errorbar(
-        found.value * POINTS, place, xerr=error, fmt="o", markersize=5, color=colour, elinewidth=1,
+        value, place, xerr=error, fmt="o", markersize=5, color=colour, elinewidth=1,
         markerfacecolor=colour if found.is_clear else "none",
     )  # fmt: skip
 

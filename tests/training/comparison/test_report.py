@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.training.comparison.runs import course, result
+from training.comparison.charts import axis_limit
 from training.comparison.drawing import INK
 from training.comparison.page import Section, html_page
 from training.comparison.report import write_report
@@ -84,6 +85,31 @@ def test_axes_say_what_they_show(tmp_path: Path) -> None:
         "processor seconds of a run's steps",
     ):
         assert f">{label}</text>" in html, label
+
+
+def test_a_variant_that_failed_is_drawn_at_the_edge_with_its_number(tmp_path: Path) -> None:
+    others = [result(f"variant_{number}", mood=0.40 + number / 200, same=0.8) for number in range(8)]
+    failed = result("failed", mood=0.0, same=0.8)
+    runs = [*RUNS, *others, failed]
+    outline = Outline(
+        name="methods",
+        baseline="plain",
+        seeds={"plain": (0, 1), **{run.variant: (0,) for run in runs if run.variant != "plain"}},
+        single_task=True,
+    )
+    write_report(outline, {run.name: run for run in runs}, tmp_path)
+    drawn = (tmp_path / "pictures" / "differences.svg").read_text()
+    assert re.search(r">.4[01]<", drawn)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limit"),
+    [([], 1.1), ([0.0, 0.0], 1.1), ([1.0, 2.0, 3.0], 3.3), ([1.0, 1.0, 1.0, 1.0, 80.0], 4.4)],
+)
+def test_an_axis_reaches_to_the_largest_difference_unless_it_is_far_out(
+    sizes: list[float], limit: float
+) -> None:
+    assert axis_limit(sizes) == pytest.approx(limit)
 
 
 def test_a_report_of_runs_without_a_history_has_their_tables(tmp_path: Path) -> None:
