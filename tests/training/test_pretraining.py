@@ -97,6 +97,18 @@ def test_a_killed_pretraining_ends_as_if_never_killed(config: dict[str, Any], tm
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_head_that_the_weights_lack_starts_from_no_leftover_memory(family: str, tmp_path: Path) -> None:
+    tiny_family(family).backbone.save_pretrained(tmp_path)
+    torch.use_deterministic_algorithms(True)  # PyTorch then fills what is allocated and not set with NaN
+    try:
+        model = load_masked_lm(str(tmp_path))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    broken = [name for name, weight in model.state_dict().items() if not torch.isfinite(weight).all()]
+    assert broken == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_learns_under_its_head_and_takes_its_weights_back(family: str, tmp_path: Path) -> None:
     tiny_family(family).backbone.save_pretrained(tmp_path)
     model = load_masked_lm(str(tmp_path))
