@@ -1,5 +1,5 @@
 // How each kind of answer looks. An answer's form tells its kind apart; `GET /v1/tasks` tells labels and ranges.
-import { el, probability } from "./dom.js";
+import { breakable, el, probability } from "./dom.js";
 
 const MOST_BARS = 12;
 
@@ -7,7 +7,7 @@ const MOST_BARS = 12;
 function score(name, value, { best = false, mark = null } = {}) {
   const track = el("div", { class: "track" }, el("div", { class: "fill", style: { width: `${100 * value}%` } }));
   if (mark !== null) track.append(el("div", { class: "mark", title: `threshold ${probability(mark)}`, style: { left: `${100 * mark}%` } }));
-  return el("div", { class: best ? "score best" : "score" }, el("span", { class: "name" }, name), track,
+  return el("div", { class: best ? "score best" : "score" }, el("span", { class: "name" }, ...breakable(name)), track,
     el("span", { class: "number" }, probability(value)));
 }
 

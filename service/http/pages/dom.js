@@ -27,6 +27,11 @@ export const probability = (value) => value.toFixed(3);
 /** "1.8 ms", "2.4 s". */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
-  if (seconds < 1) return `${(1e3 * seconds).toPrecision(seconds < 0.1 ? 2 : 3)} ms`;
-  return `${seconds.toPrecision(3)} s`;
+  const milliseconds = 1e3 * seconds;
+  if (milliseconds < 99.5) return `${milliseconds.toPrecision(2)} ms`;  // what rounds to 100 would be 1.0e+2
+  if (milliseconds < 999.5) return `${Math.round(milliseconds)} ms`;
+  return `${seconds < 99.95 ? seconds.toPrecision(3) : Math.round(seconds)} s`;
 }
+
+/** A name's text, which may break behind its underscores. */
+export const breakable = (name) => name.split(/(?<=_)/).flatMap((part, place) => (place ? [el("wbr"), part] : [part]));

@@ -50,6 +50,7 @@ export async function call(path, options = {}, { again = true } = {}) {
     const response = await fetch(path, { ...options, headers });
     response.seconds = (performance.now() - started) / 1e3;
     if (response.status !== 401) return response;
+    if (sessionStorage.getItem(KEPT) !== key) continue; // another key was given while this request was under way
     byId("key").hidden = false;
     if (isDeclined && !again) return response;
     isDeclined = !await openDialog(key === null ? "This service answers to API keys alone." : "The key is not known to this service.");

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from service.http import pages
 from service.http.app import create_app
@@ -146,6 +146,15 @@ async def test_what_is_typed_is_never_read_as_html(page: Page) -> None:
 
 
 @browser_test
+async def test_durations_are_told_without_exponents(page: Page) -> None:
+    told = await page.evaluate(
+        "import('/pages/dom.js')"
+        ".then((dom) => [0, 0.00218, 0.0998, 0.43, 0.9996, 12.34, 1234.5].map(dom.duration))"
+    )
+    assert told == ["0.0 ms", "2.2 ms", "100 ms", "430 ms", "1.00 s", "12.3 s", "1235 s"]
+
+
+@browser_test
 async def test_a_fault_is_told_with_its_field(page: Page) -> None:
     await page.get_by_label("text", exact=True).fill("  ")
     await ask(page)
@@ -258,6 +267,29 @@ async def test_who_declines_to_give_a_key_is_told_and_may_think_again(locked: Pa
     await locked.get_by_label("Key", exact=True).fill(KEY)
     await locked.get_by_role("button", name="Use it").click()
     await expect(locked.locator(".tile")).to_have_count(6)
+
+
+@browser_test
+async def test_a_refusal_from_before_the_key_was_given_asks_for_no_other(locked: Page) -> None:
+    given = asyncio.Event()
+
+    async def hold_without_key(route: Route) -> None:
+        if "authorization" not in route.request.headers:
+            await given.wait()
+        await route.continue_()
+
+    await locked.keyboard.press("Escape")
+    await locked.goto(locked.url + "status?every=50")
+    await locked.get_by_role("button", name="Cancel").click()
+    await locked.route("**/metrics", hold_without_key)
+    async with locked.expect_request("**/metrics"):
+        pass
+    await locked.get_by_role("button", name="API key").click()
+    await locked.get_by_label("Key", exact=True).fill(KEY)
+    await locked.get_by_role("button", name="Use it").click()
+    given.set()
+    await expect(locked.locator(".tile")).to_have_count(6)
+    await expect(locked.get_by_role("dialog")).to_be_hidden()
 
 
 async def test_a_browser_that_has_a_file_is_not_sent_it_again() -> None:
