@@ -24,7 +24,7 @@ from training.commands.evaluate import evaluate_on, evaluate_run
 from training.commands.fit import fit
 from training.commands.pretrain import pretrain
 from training.errors import TrainingError
-from training.processes import this_process
+from training.processes import leave_processes, this_process
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,4 +143,6 @@ def _task_and_file(given: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    leave_processes()
+    sys.exit(exit_code)

@@ -16,3 +16,11 @@ def this_process() -> PartialState:
     launched = "LOCAL_RANK" in os.environ
     cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or (launched and not torch.cuda.is_available())
     return PartialState(cpu=cpu)
+
+
+def leave_processes() -> None:
+    """End the connections to the run's other processes, if there are any.
+
+    Left to the interpreter's end, gloo's threads are destroyed while they run, which now and then aborts it.
+    """
+    this_process().destroy_process_group()
