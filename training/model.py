@@ -117,6 +117,11 @@ class MultitaskModel(nn.Module):
         return [p for p in self.parameters() if p.requires_grad and (p not in users or len(users[p]) > 1)]
 
     @property
+    def num_trained(self) -> int:
+        """Numbers that training may change."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    @property
     def own_parameters(self) -> dict[str, list[nn.Parameter]]:
         """Parameters that one task alone uses, by task."""
         users = self.users

@@ -59,6 +59,7 @@ def test_a_frozen_encoder_gets_no_gradient_and_no_dropout(small_config: SmallCon
     raw["encoder"] |= {"train": "frozen", "frozen_layers": 1}
     model = model_of(raw).train()
     assert model.heads.training
+    assert model.num_trained == sum(parameter.numel() for parameter in model.heads.parameters())
     assert not any(module.training for module in model.encoder.modules())
     first, second = (model.embed(batch_of(ONE), "mean") for _ in range(2))
     assert torch.equal(first, second)

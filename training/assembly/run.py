@@ -89,7 +89,8 @@ class Run:
             (folder / TOKENIZER_FILE).parent.mkdir()
             self.tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
             write_metrics(folder, {"step": evaluation.step, "score": evaluation.score,
-                                   "batches": trainer.batches, "selection": evaluation.metrics})  # fmt: skip
+                                   "parameters": trainer.model.num_trained, "batches": trainer.batches,
+                                   "selection": evaluation.metrics})  # fmt: skip
             trainer.save_state(folder / STATE_FILE)
 
         best_of = self._best_of(evaluation) if self.config.selection.keep_task_best else []

@@ -29,6 +29,7 @@ class RunResult:
         batches: Of each task, that the run has learnt from.
         dev: Metrics of the chosen checkpoint, the primary one of each task first.
         history: An entry for each evaluation.
+        parameters: Numbers that the run trained; None of a run that did not write it down.
     """
 
     variant: str
@@ -40,6 +41,7 @@ class RunResult:
     batches: dict[str, int]
     dev: Metrics
     history: tuple[HistoryPoint, ...]
+    parameters: int | None = None
 
     @property
     def name(self) -> str:
@@ -108,6 +110,7 @@ def result_of(
         batches=last["batches"],
         dev=best["dev"],
         history=tuple(read_history(path)),
+        parameters=last.get("parameters"),
     )
 
 

@@ -33,6 +33,7 @@ class Row:
         cpu_s: Processor seconds of a run's steps, on average.
         wall_s: Seconds, likewise.
         peak_mib: Largest memory of a run.
+        parameters: Trained numbers; of the tasks alone, of their models together. None where unknown.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Row:
     cpu_s: float
     wall_s: float
     peak_mib: float
+    parameters: int | None
 
     def mean(self, key: str) -> float | None:
         """Over the seeds; None for a task that did not take part."""
@@ -167,7 +169,13 @@ def _row(name: str, results: Sequence[RunResult], tasks: Sequence[str]) -> Row:
         cpu_s=sum(result.cpu_s for result in results) / len(seeds),
         wall_s=sum(result.wall_s for result in results) / len(seeds),
         peak_mib=max(result.peak_mib for result in results),
+        parameters=_parameters(by_seed[0]),
     )
+
+
+def _parameters(results: Sequence[RunResult]) -> int | None:
+    found = [result.parameters for result in results if result.parameters is not None]
+    return sum(found) if len(found) == len(results) else None
 
 
 def _pooled(rows: Iterable[Row], key: str) -> float | None:

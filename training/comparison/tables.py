@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from training.comparison.summary import MEAN, Difference, Row, Summary
 
 NONE = "-"
+TRAINED = "trained"
+"""Column that is left out where no result says how many parameters were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,15 @@ class Table:
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    def without(self, column: str) -> "Table":
+        """The same but for a column."""
+        place = self.header.index(column)
+
+        def cut(cells: tuple[str, ...]) -> tuple[str, ...]:
+            return cells[:place] + cells[place + 1 :]
+
+        return Table(header=cut(self.header), rows=tuple(map(cut, self.rows)))
 
     def markdown(self) -> str:
         """As a Markdown table."""
@@ -47,24 +58,21 @@ def transfer_table(summary: Summary) -> Table | None:
 
 def variants_table(summary: Summary) -> Table:
     """All variants, the best mean first, and the tasks' own runs."""
-    metrics = [f"{task} {metric}" for task, metric in summary.metrics.items()]
-    rows = [_variant(summary, row) for row in summary.rows]
-    if summary.alone is not None:
-        rows.append(_variant(summary, summary.alone))
-    return Table(
-        header=(
-            "variant",
-            "seeds",
-            *metrics,
-            "mean",
-            f"vs {summary.baseline.name}",
-            "vs alone",
-            "negative transfer",
-            "CPU s",
-            "MiB",
-        ),
-        rows=tuple(rows),
+    rows = [*summary.rows, *([summary.alone] if summary.alone is not None else [])]
+    header = (
+        "variant",
+        "seeds",
+        *(f"{task} {metric}" for task, metric in summary.metrics.items()),
+        "mean",
+        f"vs {summary.baseline.name}",
+        "vs alone",
+        "negative transfer",
+        TRAINED,
+        "CPU s",
+        "MiB",
     )
+    table = Table(header=header, rows=tuple(_variant(summary, row) for row in rows))
+    return table if any(row.parameters for row in rows) else table.without(TRAINED)
 
 
 def _variant(summary: Summary, row: Row) -> tuple[str, ...]:
@@ -78,6 +86,7 @@ def _variant(summary: Summary, row: Row) -> tuple[str, ...]:
         NONE if row is summary.baseline else _signed(summary.difference(row, summary.baseline, MEAN)),
         NONE if is_alone else _signed(summary.difference(row, summary.alone, MEAN)),
         ", ".join(negative) or NONE,
+        NONE if row.parameters is None else f"{row.parameters / 1e6:.2f} M",
         f"{row.cpu_s:.0f}" if row.cpu_s else NONE,
         f"{row.peak_mib:.0f}" if row.peak_mib else NONE,
     )

@@ -88,7 +88,9 @@ def test_a_checkpoint_loads_with_the_weights_tokenizer_and_tasks_it_was_saved_wi
     assert not trained.model.training
     assert list(trained.tasks) == list(trained.config.tasks)
     assert len(trained.tokenizer.encode("lamp " * 50).ids) == trained.config.encoder.max_length
-    assert set(trained.metrics) == {"step", "score", "batches", "selection", "dev", "calibration"}
+    assert set(trained.metrics) == {
+        "step", "score", "parameters", "batches", "selection", "dev", "calibration",
+    }  # fmt: skip
 
 
 def test_a_checkpoint_holds_no_pickled_model(tiny_run: Path) -> None:

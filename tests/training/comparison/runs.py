@@ -10,6 +10,7 @@ def result(
     *,
     task: str | None = None,
     history: tuple[HistoryPoint, ...] = (),
+    parameters: int | None = None,
     **primary: float,
 ) -> RunResult:
     """Of a run with these primary metrics."""
@@ -23,6 +24,7 @@ def result(
         batches=dict.fromkeys(primary, 5),
         dev={name: {"accuracy": value, "f1_macro": 0.0} for name, value in primary.items()},
         history=history,
+        parameters=parameters,
     )
 
 

@@ -41,6 +41,8 @@ def test_a_study_is_trained_reported_and_resumed_from_its_results_alone(
     assert [point.step for point in found["pcgrad.seed0"].history] == [4]
     assert set(found["pcgrad.seed0"].history[0].cosines) == {"sentiment/stars"}
     assert set(found["alone.stars.seed0"].dev) == {"stars"}
+    trained = {name: each.parameters or 0 for name, each in found.items()}
+    assert trained["pcgrad.seed0"] > trained["alone.stars.seed0"] > 0, "a head more"
     assert not list(output.glob("runs/*/checkpoints")), "checkpoints go when their result is there"
     shown = capsys.readouterr().out
     assert "methods: 1 of 1 runs to train, 2 at once; about " in shown

@@ -39,6 +39,26 @@ def test_the_tasks_own_runs_of_a_seed_count_as_one() -> None:
     assert summary.alone.batches == {"mood": 5, "same": 5}
 
 
+def test_the_models_of_the_tasks_alone_are_counted_together() -> None:
+    alone = [
+        result(f"alone.{task}", seed, task=task, parameters=size, **{task: 0.5})
+        for seed in (0, 1)
+        for task, size in (("mood", 1_200_000), ("same", 300_000))
+    ]
+    joint = [result("plain", seed, parameters=1_250_000, mood=0.4, same=0.8) for seed in (0, 1)]
+    table = variants_table(summary_of(*joint, *alone, result("unknown", mood=0.1, same=0.1)))
+    column = table.header.index("trained")
+    assert {line[0]: line[column] for line in table.rows} == {
+        "plain": "1.25 M", "unknown": "-", "alone": "1.50 M",
+    }  # fmt: skip
+
+
+def test_where_no_result_counts_parameters_there_is_no_column_of_them() -> None:
+    table = variants_table(summary_of(result("plain", mood=0.4)))
+    assert "trained" not in table.header
+    assert {len(line) for line in table.rows} == {len(table.header)}
+
+
 def test_a_task_alone_without_the_others_has_no_mean() -> None:
     summary = summary_of(result("plain", mood=0.4, same=0.8), result("alone.mood", task="mood", mood=0.5))
     assert summary.alone is not None
