@@ -114,6 +114,23 @@ def test_the_same_sequences_in_any_order_are_encoded_once_for_all_runs_of_a_fold
     assert encoder.asked == []
 
 
+def test_some_of_the_sequences_are_read_from_the_files_of_all(tmp_path: Path) -> None:
+    opened(tmp_path, {"mean": [ONE, TWO, LONG], LAST_HIDDEN_STATE: [ONE, PAIR, LONG]})
+    for needs in (
+        {"mean": [TWO]},
+        {LAST_HIDDEN_STATE: [PAIR, LONG]},
+        {"mean": [LONG], LAST_HIDDEN_STATE: [ONE]},
+    ):
+        encoder, some = CountingEncoder(), EncodingStore(tmp_path, max_bytes=10**6)
+        some.open(encoder, needs)
+        assert encoder.asked == []
+        for reading, sequences in needs.items():
+            batch = pad(sequences, pad_token_id=0)
+            found = some.read(batch, reading)
+            assert found is not None
+            torch.testing.assert_close(found, encoder.read(batch, [reading])[reading])
+
+
 @pytest.mark.parametrize(
     ("digest", "needs"),
     [
@@ -205,6 +222,19 @@ def test_a_frozen_run_of_every_kind_learns_the_same_from_its_store_and_runs_no_e
         step: {task: pytest.approx(loss, rel=1e-5) for task, loss in each.items()}
         for step, each in expected.items()
     }
+
+
+def test_a_task_alone_reads_what_the_joint_run_has_stored(
+    small_config: SmallConfig, tmp_path: Path, quiet: Console
+) -> None:
+    raw = frozen(small_config())
+    store_encodings(start_run(raw, tmp_path / "joint"), tmp_path / "encodings", console=quiet)
+    for task, section in raw["tasks"].items():
+        alone = start_run(raw | {"tasks": {task: section}}, tmp_path / task)
+        calls: list[int] = []
+        alone.trainer.model.encoder.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        store_encodings(alone, tmp_path / "encodings", console=quiet)
+        assert calls == [], task
 
 
 def test_an_interrupted_run_goes_on_from_a_new_store_to_the_last_bit(
