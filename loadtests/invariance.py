@@ -15,6 +15,7 @@ from loadtests.ratios import Spread
 from loadtests.report import RowResult
 from loadtests.targets import PLANNED
 from service.encoding import PackedEncoder
+from service.lanes import Crew, Way
 from service.sessions import OnnxEncoderSession, OnnxHeadSession
 from service.settings import Provider, Settings
 from service.tokenization import TokenizedInput
@@ -68,11 +69,11 @@ class _Company:
         if Precision.INT8 not in encoder.graphs:
             raise LoadTestError(f"{bench.bundle} has no int8 encoder. Export with --precisions int8.")
         self._budget = Settings().max_batch_tokens
-        session = OnnxEncoderSession(
+        session = OnnxEncoderSession.open(
             bench.bundle / encoder.graphs[Precision.INT8].file,
             encoder,
             provider=Provider.CPU,
-            num_threads=bench.threads,
+            way=Way(lanes=1, threads=bench.threads),
             row_len=Settings().row_len,
         )
         self._encoder = PackedEncoder(session, encoder, needs_states=lambda _: False)
@@ -86,7 +87,7 @@ class _Company:
 
     def encode(self, sequences: list[TokenizedInput]) -> NDArray[np.float32]:
         """Vectors of one batch. Shape ``(num_texts, hidden_size)``."""
-        found = [each.pooled[self._pooling] for each in self._encoder.encode(sequences)]
+        found = [each.pooled[self._pooling] for each in self._encoder.encode(sequences, Crew.ALL)]
         return np.stack(found, dtype=np.float32)
 
     def encode_in_batches(self, sequences: list[TokenizedInput]) -> NDArray[np.float32]:

@@ -1,8 +1,7 @@
 """The one queue in front of the encoder, and the task that empties it.
 
-The event loop owns queue and futures; the encoder runs in one thread. While a batch computes, the next one
-is handed over early only if it is full: the encoder then never waits for the loop. A part-filled batch is
-not handed over early: it would shut out the requests that are about to arrive, and go no sooner.
+The event loop owns queue and futures; the encoder runs in a thread for each lane. What goes next, and to
+whom, is ``service.lanes``' decision; which entries, ``service.batching``'s.
 """
 
 import asyncio
@@ -10,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from heapq import merge
 from operator import attrgetter
@@ -27,13 +26,11 @@ from service.errors import (
     RequestTooLarge,
     ServiceError,
 )
+from service.lanes import Crew, Dispatch, Waiting, next_dispatch
 from service.priorities import FairShare, Priority
 from service.tokenization import TokenizedInput
 
 logger = logging.getLogger("bentoml.encodeonce")
-
-MAX_BATCHES_IN_FLIGHT = 2
-"""One that computes, one prefetched behind it."""
 
 
 class QueueBudget:
@@ -44,7 +41,7 @@ class QueueBudget:
         self.tokens = 0
 
 
-Encode: TypeAlias = Callable[[Sequence[TokenizedInput]], list[Encoding]]
+Encode: TypeAlias = Callable[[Sequence[TokenizedInput], Crew], list[Encoding]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +62,7 @@ class Batcher:
         policy: BatchingPolicy,
         cost: Cost,
         row_len: int,
+        lanes: int = 1,
         budget: QueueBudget | None = None,
         on_encoded: Callable[[QueueEntry, Encoding], None] = lambda _entry, _encoding: None,
         clock: Callable[[], float] = time.monotonic,
@@ -72,10 +70,11 @@ class Batcher:
         """Set up a stopped batcher.
 
         Args:
-            encode: Encodes a batch, in the batcher's thread.
+            encode: Encodes a batch, in one of the batcher's threads.
             policy: The limits.
             cost: Predicts seconds, for deadlines and ``Retry-After``.
             row_len: Usual row length, for ``Retry-After``.
+            lanes: Batches that may be encoded at the same time.
             budget: Of the tokens that wait, where other queues share it; else the policy's is this queue's.
             on_encoded: Told every result on the event loop, also one that nobody waits for any more.
             clock: Monotonic seconds.
@@ -91,11 +90,12 @@ class Batcher:
         self._queues: dict[Priority, dict[QueueEntry, None]] = {priority: {} for priority in Priority}
         self._shares = FairShare()
         self._queue_tokens = 0
-        self._in_flight = 0
+        self._lanes = lanes
+        self._running: list[Crew] = []
         self.failed_batches = 0
         """In a row, up to the last one that was computed."""
         self._wake = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="encode")
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -120,11 +120,7 @@ class Batcher:
         for entry in [*self._in_order()]:
             self._remove(entry)
             _resolve(entry, NotReady("The service is shutting down."))
-        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
-
-    def priority_of(self, num_tokens: int) -> Priority:
-        """Of a request that does not say: what fits into one batch is interactive."""
-        return Priority.INTERACTIVE if num_tokens <= self._policy.max_batch_tokens else Priority.BULK
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     def submit(
         self,
@@ -214,45 +210,46 @@ class Batcher:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._is_due():
-                self._dispatch()
+            while (dispatch := self._next_dispatch()) is not None:
+                self._dispatch(dispatch)
 
-    def _is_due(self) -> bool:
-        if not self._queue_tokens or self._in_flight >= MAX_BATCHES_IN_FLIGHT:
-            return False
-        return self._in_flight == 0 or self._queue_tokens >= self._policy.max_batch_tokens
+    def _next_dispatch(self) -> Dispatch | None:
+        waiting = Waiting(sequences=self.queue_len, tokens=self._queue_tokens)
+        return next_dispatch(
+            waiting, self._running, lanes=self._lanes, max_tokens=self._policy.max_batch_tokens
+        )
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, dispatch: Dispatch) -> None:
         """Take the next batch out of the queue. The first entry always leaves, so this makes progress."""
-        selection = select_batch(self._in_order(), self._clock(), self._policy, self._cost)
+        policy = replace(self._policy, max_batch_tokens=dispatch.max_tokens)
+        selection = select_batch(self._in_order(), self._clock(), policy, self._cost)
         for entry in (*selection.batch, *selection.expired, *selection.cancelled):
             self._remove(entry)
         for entry in selection.expired:
             _resolve(entry, _too_late())
         if selection.batch:
             self._shares.serve(selection.batch[0].start_tag)
-            self._in_flight += 1
+            self._running.append(dispatch.crew)
             loop = asyncio.get_running_loop()
-            loop.run_in_executor(self._thread, self._compute, selection.batch).add_done_callback(
-                self._deliver
-            )
+            computing = loop.run_in_executor(self._threads, self._compute, selection.batch, dispatch.crew)
+            computing.add_done_callback(partial(self._deliver, dispatch.crew))
 
-    def _compute(self, batch: list[QueueEntry]) -> _Computed:
-        """In the encoder's thread. Whoever left or came too late since the selection is not computed."""
+    def _compute(self, batch: list[QueueEntry], crew: Crew) -> _Computed:
+        """In a lane's thread. Whoever left or came too late since the selection is not computed."""
         started_s = self._clock()
         waiting = [entry for entry in batch if not entry.future.cancelled()]
         entries = [entry for entry in waiting if entry.deadline_s > started_s]
         late = [entry for entry in waiting if entry.deadline_s <= started_s]
-        results = self._encode_all(entries) if entries else []
+        results = self._encode_all(entries, crew) if entries else []
         finished_s = self._clock()
         for entry in entries:
             entry.started_s, entry.finished_s = started_s, finished_s
         return _Computed(entries=[*entries, *late], results=[*results, *(_too_late() for _ in late)])
 
-    def _encode_all(self, entries: list[QueueEntry]) -> list[Encoding | ServiceError]:
+    def _encode_all(self, entries: list[QueueEntry], crew: Crew) -> list[Encoding | ServiceError]:
         """One batch; if it fails, each entry once alone, so that only the bad one fails."""
         try:
-            return list(self._encode([entry.sequence for entry in entries]))
+            return list(self._encode([entry.sequence for entry in entries], crew))
         except Exception as error:
             if len(entries) == 1:
                 logger.exception("The encoder failed on a sequence of %d tokens", entries[0].num_tokens)
@@ -260,10 +257,10 @@ class Batcher:
                 failure.__cause__ = error
                 return [failure]
             logger.warning("A batch of %d sequences failed (%s); running each alone", len(entries), error)
-            return [result for entry in entries for result in self._encode_all([entry])]
+            return [result for entry in entries for result in self._encode_all([entry], crew)]
 
-    def _deliver(self, done: asyncio.Future[_Computed]) -> None:
-        self._in_flight -= 1
+    def _deliver(self, crew: Crew, done: asyncio.Future[_Computed]) -> None:
+        self._running.remove(crew)
         self._wake.set()
         if done.cancelled():  # the loop is closing
             return

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ class CostSample:
     rows: int
     row_len: int
     seconds: float
+    """Of the whole machine: what one of several lanes took, divided by their number."""
 
 
 class Cost(Protocol):
@@ -69,15 +71,17 @@ class RefittedCost:
         self._first = first
         self._recent: deque[CostSample] = deque(maxlen=WINDOW)
         self._num_seen = 0
+        self._lock = Lock()
         self.model = first
-        """Replaced as a whole: the encoder's thread fits, the event loop reads."""
+        """Replaced as a whole: the encoder's threads fit, the event loop reads."""
 
     def saw(self, sample: CostSample) -> None:
         """A batch has run."""
-        self._recent.append(sample)
-        self._num_seen += 1
-        if self._num_seen % REFIT_EVERY == 0:
-            self.model = fit_cost([*self._anchors(), *self._recent])
+        with self._lock:
+            self._recent.append(sample)
+            self._num_seen += 1
+            if self._num_seen % REFIT_EVERY == 0:
+                self.model = fit_cost([*self._anchors(), *self._recent])
 
     def _anchors(self) -> list[CostSample]:
         slowdown = median(each.seconds / self._first_s(each.rows, each.row_len) for each in self._recent)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.manifest import EncoderEntry, Pooling
+from service.lanes import Crew
 from service.packing import PackedBatch, Placement, pack
 from service.sessions import EncoderOutputs, EncoderSession
 from service.settings import CacheDtype
@@ -41,6 +42,7 @@ class BatchSize:
     tokens: int
     seconds: float
     """That the session took."""
+    crew: Crew
 
 
 class Rounding:
@@ -66,7 +68,7 @@ AS_COMPUTED = Rounding(CacheDtype.FP32)
 
 
 class PackedEncoder:
-    """Sequences → encodings, synchronously. Runs in the batcher's thread."""
+    """Sequences → encodings, synchronously. Runs in the batcher's threads, one for each lane."""
 
     def __init__(
         self,
@@ -97,15 +99,15 @@ class PackedEncoder:
         self._on_batch = on_batch
         self._clock = clock
 
-    def encode(self, sequences: Sequence[TokenizedInput]) -> list[Encoding]:
+    def encode(self, sequences: Sequence[TokenizedInput], crew: Crew) -> list[Encoding]:
         """Encode in one batch, or in several where padding would outgrow them; results in the given order."""
         encodings: dict[int, Encoding] = {}
         for together in self._session.row_shapes.split([each.num_tokens for each in sequences]):
-            found = self._encode_batch([sequences[index] for index in together])
+            found = self._encode_batch([sequences[index] for index in together], crew)
             encodings |= zip(together, found, strict=True)
         return [encodings[index] for index in range(len(sequences))]
 
-    def _encode_batch(self, sequences: Sequence[TokenizedInput]) -> list[Encoding]:
+    def _encode_batch(self, sequences: Sequence[TokenizedInput], crew: Crew) -> list[Encoding]:
         batch = pack(
             sequences,
             self._session.row_shapes,
@@ -114,15 +116,15 @@ class PackedEncoder:
         )
         keeps_states = [self._needs_states(sequence) for sequence in sequences]
         started_s = self._clock()
-        outputs = self._session.encode(batch, with_states=any(keeps_states))
-        self._on_batch(_size(batch, self._clock() - started_s))
+        outputs = self._session.encode(batch, with_states=any(keeps_states), crew=crew)
+        self._on_batch(_size(batch, self._clock() - started_s, crew))
         return [
             _cut(outputs, placement, self._rounding, with_states=keep)
             for placement, keep in zip(batch.placements, keeps_states, strict=True)
         ]
 
 
-def _size(batch: PackedBatch, seconds: float) -> BatchSize:
+def _size(batch: PackedBatch, seconds: float, crew: Crew) -> BatchSize:
     rows, row_len = batch.shape
     return BatchSize(
         sequences=len(batch.placements),
@@ -130,6 +132,7 @@ def _size(batch: PackedBatch, seconds: float) -> BatchSize:
         row_len=row_len,
         tokens=batch.num_tokens,
         seconds=seconds,
+        crew=crew,
     )
 
 

@@ -117,10 +117,10 @@ class BucketedRows:
         return [list(range(len(lengths)))]
 
     def layout(self, lengths: Sequence[int]) -> RowLayout:
-        """One row where everything fits; else the narrowest rows that need no more of them."""
+        """One row without padding where everything fits; else the narrowest rows of as few as can be."""
         total, longest = sum(lengths), max(lengths)
-        if total <= self.row_len:
-            return RowLayout(rows=(tuple(range(len(lengths))),), row_len=self._round_up(total))
+        if total <= self.row_len or len(lengths) == 1:
+            return RowLayout(rows=(tuple(range(len(lengths))),), row_len=total)
         widest = max(self.row_len, self._round_up(longest))
         rows = first_fit_decreasing(lengths, widest)
         row_len = widest

@@ -25,6 +25,15 @@ WEIGHTS: Mapping[Priority, float] = MappingProxyType({Priority.INTERACTIVE: 4.0,
 """Shares of the encoder's tokens while both wait."""
 
 
+INTERACTIVE_TOKENS = 512
+"""The most that a request which does not say asks for interactively: about thirty short texts."""
+
+
+def usual_priority(num_tokens: int) -> Priority:
+    """Of a request that does not say, by the tokens that it makes the encoder compute."""
+    return Priority.INTERACTIVE if num_tokens <= INTERACTIVE_TOKENS else Priority.BULK
+
+
 class FairShare:
     """Start tags for the entries of one queue."""
 

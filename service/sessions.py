@@ -5,20 +5,23 @@ is the session's own affair: CUDA is another provider with ``FixedRows``, not an
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.manifest import EncoderEntry, EncoderInput, HeadInput, Layout, Pooling
+from service.lanes import Crew, Way
 from service.packing import BucketedRows, FixedRows, PackedBatch, RowShapes, SingleRows
 from service.settings import Provider
 
 FATAL = 4
 """ONNX Runtime's log level at which a provider that fails to load stays silent."""
+
+SPIN_US = "1000"
+"""Longest gap between two operators that threads share: what stands between them runs on one thread."""
 
 SHORTEST_ROW = 16
 """Tokens of a device's shortest row, where each sequence has its own."""
@@ -49,13 +52,17 @@ class EncoderOutputs:
 
 
 class EncoderSession(Protocol):
-    """The shared encoder. Called from one thread at a time."""
+    """The shared encoder. Called by one thread, or by one for each lane at the same time."""
 
     @property
     def row_shapes(self) -> RowShapes:
         """The shapes this session wants its batches in."""
 
-    def encode(self, batch: PackedBatch, *, with_states: bool) -> EncoderOutputs:
+    @property
+    def lanes(self) -> int:
+        """Batches that it takes at the same time, each by ``Crew.LANE``."""
+
+    def encode(self, batch: PackedBatch, *, with_states: bool, crew: Crew) -> EncoderOutputs:
         """Run one packed batch."""
 
 
@@ -69,55 +76,44 @@ class HeadSession(Protocol):
 class OnnxEncoderSession:
     """The encoder graph in ONNX Runtime, through bound buffers."""
 
-    def __init__(
-        self,
-        path: Path,
-        entry: EncoderEntry,
-        *,
-        provider: Provider,
-        num_threads: int,
-        row_len: int,
-        lanes: int = 1,
-    ) -> None:
-        """Open a graph.
+    def __init__(self, graphs: Mapping[Crew, Any], entry: EncoderEntry, *, lanes: int, row_len: int) -> None:
+        """Bind opened graphs to the bundle's conventions.
 
         Args:
-            path: Of the graph.
+            graphs: The graph as each crew runs it, by ``open_graph``; with one lane they may be the same.
             entry: Of the manifest.
-            provider: Where it runs.
-            num_threads: That work together on a run.
+            lanes: That the second crew has.
             row_len: Tokens of a shared row.
-            lanes: Runs at the same time that a batch is cut into, by its rows, on a CPU. ONNX Runtime takes
-                concurrent runs of one session; they share its weights.
         """
-        self._session = _open_session(path, provider=provider, num_threads=num_threads)
+        self._graphs = graphs
         # The provider may have failed to load (no cuDNN): ONNX Runtime then falls back by itself.
-        used_cuda = self._session.get_providers()[0] == "CUDAExecutionProvider"
+        used_cuda = graphs[Crew.ALL].get_providers()[0] == "CUDAExecutionProvider"
         self.provider = Provider.CUDA if used_cuda else Provider.CPU
         self.row_shapes = row_shapes(self.provider, entry, row_len=row_len)
+        self.lanes = lanes
         self._inputs = entry.inputs
         self._poolings = entry.poolings
-        self._lanes = lanes
-        self._helpers = ThreadPoolExecutor(max(1, lanes - 1), thread_name_prefix="lane")
         self._device_inputs: dict[tuple[int, int], dict[EncoderInput, Any]] = {}
 
-    def encode(self, batch: PackedBatch, *, with_states: bool) -> EncoderOutputs:
-        """Run one packed batch. ONNX Runtime releases the GIL meanwhile."""
-        arrays = {name: getattr(batch, name.value) for name in self._inputs}
-        parts = split_rows(arrays, self._lanes)
-        helped = [self._helpers.submit(self._run, part, with_states=with_states) for part in parts[1:]]
-        outputs = [self._run(parts[0], with_states=with_states), *(each.result() for each in helped)]
-        return outputs[0] if len(outputs) == 1 else _join(outputs)
+    @classmethod
+    def open(cls, path: Path, entry: EncoderEntry, *, provider: Provider, way: Way, row_len: int) -> Self:
+        """Open a graph once for each crew; once altogether where there is one lane."""
+        everybody = open_graph(path, provider=provider, num_threads=way.all_threads)
+        lane = open_graph(path, provider=provider, num_threads=way.threads) if way.lanes > 1 else everybody
+        graphs = {Crew.ALL: everybody, Crew.LANE: lane}
+        return cls(graphs, entry, lanes=way.lanes, row_len=row_len)
 
-    def _run(self, arrays: Feed, *, with_states: bool) -> EncoderOutputs:
-        binding = self._session.io_binding()
-        self._bind_inputs(binding, arrays)
+    def encode(self, batch: PackedBatch, *, with_states: bool, crew: Crew) -> EncoderOutputs:
+        """Run one packed batch. ONNX Runtime releases the GIL meanwhile."""
+        graph = self._graphs[crew]
+        binding = graph.io_binding()
+        self._bind_inputs(binding, {name: getattr(batch, name.value) for name in self._inputs})
         names = [pooling.output_name for pooling in self._poolings] + [LAST_HIDDEN_STATE] * with_states
         for name in names:
             # The number of segments is data: the session allocates, on the host, where the cache and the
             # heads are.
             binding.bind_output(name, "cpu")
-        self._session.run_with_iobinding(binding)
+        graph.run_with_iobinding(binding)
         outputs = dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
         return EncoderOutputs(
             pooled={pooling: outputs[pooling.output_name] for pooling in self._poolings},
@@ -149,36 +145,12 @@ class OnnxHeadSession:
     """A head graph in ONNX Runtime, on the CPU: its inputs come from the cache, which is there."""
 
     def __init__(self, path: Path) -> None:
-        self._session = _open_session(path, provider=Provider.CPU, num_threads=1)
+        self._session = open_graph(path, provider=Provider.CPU, num_threads=1)
 
     def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
         """Logits of shape ``(batch_size, num_outputs)``."""
         (logits,) = self._session.run([LOGITS], {name.value: array for name, array in inputs.items()})
         return np.asarray(logits, dtype=np.float32)
-
-
-def split_rows(arrays: Feed, count: int) -> list[Feed]:
-    """Cut a batch into at most so many parts of whole rows, as even as they can be.
-
-    Args:
-        arrays: Each of shape ``(rows, row_len)``.
-        count: At least one.
-    """
-    rows = len(next(iter(arrays.values())))
-    if count == 1 or rows == 1:
-        return [arrays]
-    parts = {name: np.array_split(array, min(count, rows)) for name, array in arrays.items()}
-    return [dict(zip(parts, part, strict=True)) for part in zip(*parts.values(), strict=True)]
-
-
-def _join(outputs: Sequence[EncoderOutputs]) -> EncoderOutputs:
-    """Outputs of parts as of the whole: segments ascend row by row, and so do their vectors."""
-    states = [each.last_hidden_state for each in outputs if each.last_hidden_state is not None]
-    pooled = {pooling: [each.pooled[pooling] for each in outputs] for pooling in outputs[0].pooled}
-    return EncoderOutputs(
-        pooled={pooling: np.concatenate(vectors) for pooling, vectors in pooled.items()},
-        last_hidden_state=np.concatenate(states) if states else None,
-    )
 
 
 def row_shapes(provider: Provider, entry: EncoderEntry, *, row_len: int) -> RowShapes:
@@ -207,7 +179,14 @@ def _ascending(lengths: Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted(set(lengths)))
 
 
-def _open_session(path: Path, *, provider: Provider, num_threads: int) -> Any:  # noqa: ANN401
+def open_graph(path: Path, *, provider: Provider, num_threads: int) -> Any:  # noqa: ANN401
+    """An ONNX Runtime session of a graph.
+
+    Args:
+        path: Of the graph.
+        provider: Where it runs.
+        num_threads: That work together on a run, on the CPU.
+    """
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(FATAL)
@@ -217,8 +196,10 @@ def _open_session(path: Path, *, provider: Provider, num_threads: int) -> Any:  
     options.inter_op_num_threads = 1
     # A plan per input shape would be kept for ever (onnxruntime#9509).
     options.enable_mem_pattern = False
-    # Spinning workers would take the cores from the event loop between batches.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A worker that sleeps between two operators is woken too late: with spinning, a text alone takes two
+    # thirds of the time. After a run it would take a core from the event loop, so there it stops at once.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_US)
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(
         str(path),
         options,

@@ -60,12 +60,12 @@ class Settings(BaseSettings):
     )
     threads: PositiveInt | Literal["auto"] = Field(
         "auto",
-        description="Threads of the encoder on the CPU. auto takes all usable cores, in the way that is "
-        "quickest: measured at the start.",
+        description="Threads of the encoder on the CPU; auto: as many as usable cores. Whether they compute "
+        "one batch together or one each is measured at the start.",
     )
 
     max_batch_tokens: PositiveInt = Field(
-        512, description="Tokens of one encoder batch. A longer text goes alone."
+        256, description="Tokens of one encoder batch. A longer text goes alone."
     )
     row_len: PositiveInt = Field(
         64,

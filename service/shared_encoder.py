@@ -16,7 +16,7 @@ from service.batcher import Batcher
 from service.encoder_cache import EncoderCache, sequence_key, tenant_namespace
 from service.encoding import Encoding
 from service.errors import DeadlineExceeded
-from service.priorities import Priority
+from service.priorities import Priority, usual_priority
 from service.second_tier.tier import SecondTier
 from service.second_tier.wire import Shapes
 from service.single_flight import Flight, SingleFlight
@@ -174,7 +174,7 @@ class SharedEncoder:
         flights = {key: flight for key in missing if (flight := self._flights.find(key)) is not None}
         new = [(key, sequence) for key, sequence in missing.items() if key not in flights]
         if priority is None:
-            priority = self._batcher.priority_of(sum(each.num_tokens for each in missing.values()))
+            priority = usual_priority(sum(each.num_tokens for each in missing.values()))
         if priority is Priority.INTERACTIVE:
             for flight in flights.values():
                 self._batcher.promote(flight.entry)

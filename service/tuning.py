@@ -1,11 +1,15 @@
 """What only the machine can say: measured at the start, on the real graph, within a second or so."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from export.manifest import Precision
+from service.lanes import Crew, Way
+from service.packing import PackedBatch
+from service.sessions import EncoderSession
 from service.settings import Provider
 
 ROUNDS = 3
@@ -14,31 +18,40 @@ LIMIT_S = 0.8
 
 K = TypeVar("K")
 
+TOGETHER_MUST_SAVE = 0.1
+"""Share of the time that all threads together must save to be preferred to lanes on a busy machine.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """How the cores share an encoder batch.
+They are measured with nothing else to do. In traffic the event loop takes a core now and then, which holds
+up one lane, but all of the threads that work together.
+"""
 
-    Attributes:
-        lanes: Parts that the batch's rows are cut into, each computed by a call of its own at the same time.
-        threads: That work together on each part.
+
+def choose_way(seconds: Mapping[Way, float]) -> Way:
+    """The quickest way to divide the threads; one lane only where that is clearly quicker.
+
+    Args:
+        seconds: Of a full batch: what all lanes took for one each, divided by their number.
     """
-
-    lanes: int
-    threads: int
-
-    def __str__(self) -> str:
-        return f"{self.lanes} x {self.threads}"
+    return min(
+        seconds, key=lambda way: seconds[way] * (1.0 if way.lanes > 1 else 1 / (1 - TOGETHER_MUST_SAVE))
+    )
 
 
-def candidate_ways(cores: int) -> tuple[Way, ...]:
-    """Ways to use so many cores, from all together on one part to each on its own.
+@contextmanager
+def every_lane_busy(session: EncoderSession, batch: PackedBatch) -> Iterator[Callable[[], None]]:
+    """What encodes a batch in every lane of a session at the same time; all together where there is one."""
+    crew = Crew.LANE if session.lanes > 1 else Crew.ALL
+    with ThreadPoolExecutor(session.lanes) as threads:
 
-    Threads that work together wait for each other after every operator; lanes meet once, at the end, but
-    only where there are rows enough.
-    """
-    threads = [count for count in (cores, 2, 1) if cores % count == 0]
-    return tuple(Way(lanes=cores // count, threads=count) for count in dict.fromkeys(threads))
+        def run() -> None:
+            encoding = [
+                threads.submit(session.encode, batch, with_states=False, crew=crew)
+                for _ in range(session.lanes)
+            ]
+            for each in encoding:
+                each.result()
+
+        yield run
 
 
 def candidate_precisions(kept: Collection[Precision], provider: Provider) -> tuple[Precision, ...]:

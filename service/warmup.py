@@ -7,6 +7,7 @@ import numpy as np
 
 from export.manifest import EncoderEntry
 from service.cost import CostModel, CostSample, fit_cost
+from service.lanes import Crew
 from service.packing import PackedBatch, pack
 from service.sessions import EncoderSession
 from service.tokenization import TokenizedInput
@@ -30,7 +31,7 @@ def measure_cost(
         seconds = []
         for _ in range(REPEATS):
             started_s = clock()
-            session.encode(batch, with_states=False)
+            session.encode(batch, with_states=False, crew=Crew.ALL)
             seconds.append(clock() - started_s)
         rows, length = batch.shape
         samples.append(CostSample(rows=rows, row_len=length, seconds=max(min(seconds), 1e-9)))

@@ -13,6 +13,7 @@ from service.encoder_cache import EncoderCache, encoder_namespace
 from service.encoding import AS_COMPUTED, BatchSize, PackedEncoder, Rounding
 from service.errors import NotReady, ServiceError
 from service.kinds.base import Kind
+from service.lanes import Crew
 from service.models.loading import EncoderParts
 from service.second_tier.tier import SecondTier
 from service.second_tier.wire import Shapes
@@ -64,6 +65,7 @@ class EncoderHost:
             budget=budget,
             cost=self.cost,
             row_len=row_len,
+            lanes=parts.session.lanes,
             on_encoded=lambda entry, encoding: self.shared.store(entry.key, encoding),
         )
         self.shared = SharedEncoder(
@@ -138,7 +140,9 @@ class EncoderHost:
         self.parts.tokenizer.close()
 
     def _saw_batch(self, size: BatchSize) -> None:
-        self.cost.saw(CostSample(rows=size.rows, row_len=size.row_len, seconds=max(size.seconds, 1e-9)))
+        lanes = self.parts.session.lanes if size.crew is Crew.LANE else 1
+        seconds = max(size.seconds / lanes, 1e-9)
+        self.cost.saw(CostSample(rows=size.rows, row_len=size.row_len, seconds=seconds))
         self._report_batch(size)
 
     def _needs_states(self, sequence: TokenizedInput) -> bool:

@@ -2,25 +2,25 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
 from export.manifest import EncoderEntry, Precision
 from service.bundle import Bundle, open_bundle
 from service.cost import CostModel
-from service.cpus import usable_cpus
+from service.lanes import Crew, Way, candidate_ways
+from service.packing import PackedBatch
 from service.providers import choose_provider
-from service.sessions import EncoderSession, HeadSession, OnnxEncoderSession, OnnxHeadSession
+from service.sessions import EncoderSession, HeadSession, OnnxEncoderSession, OnnxHeadSession, open_graph
 from service.settings import Provider, Settings
 from service.tokenization import FastTokenizer, Tokenizer
-from service.tuning import Way, candidate_precisions, candidate_ways, time_in_turn
+from service.tuning import candidate_precisions, choose_way, every_lane_busy, time_in_turn
 from service.warmup import full_batch, measure_cost
 
 logger = logging.getLogger("bentoml.encodeonce")
-
-K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,45 +106,68 @@ class BundleLoader:
             return candidates[0]
         way = Way(lanes=1, threads=self._settings.num_threads)
         sessions = {each: self._open_session(replace(bundle, precision=each), way) for each in candidates}
-        return self._quickest(bundle, "precision", sessions)
+        batches = {each: self._full_batch(bundle, session) for each, session in sessions.items()}
+        seconds = time_in_turn(
+            {each: partial(session.encode, batches[each], with_states=False, crew=Crew.ALL)
+             for each, session in sessions.items()}
+        )  # fmt: skip
+        best = min(seconds, key=lambda each: seconds[each])
+        _tell(bundle, "precision", best, seconds)
+        return best
 
     def _best_session(self, bundle: Bundle) -> OnnxEncoderSession:
-        """The encoder with the threads that were asked for, or with those that are quickest here."""
-        settings = self._settings
-        if settings.threads != "auto" or self._provider is not Provider.CPU:
-            self._way = Way(lanes=1, threads=settings.num_threads)
+        """The encoder with its threads divided in the way that is quickest here."""
+        threads = self._settings.num_threads
+        if self._provider is not Provider.CPU:
+            self._way = Way(lanes=1, threads=threads)
         if self._way is not None:
             return self._open_session(bundle, self._way)
-        sessions = {way: self._open_session(bundle, way) for way in candidate_ways(usable_cpus())}
-        self._way = (
-            next(iter(sessions)) if len(sessions) == 1 else self._quickest(bundle, "threads", sessions)
-        )
+        ways = candidate_ways(threads)
+        graphs = {
+            count: open_graph(bundle.encoder_path, provider=self._provider, num_threads=count)
+            for count in {threads, *(way.threads for way in ways)}
+        }
+        sessions = {
+            way: OnnxEncoderSession(
+                {Crew.ALL: graphs[threads], Crew.LANE: graphs[way.threads]},
+                bundle.manifest.encoder,
+                lanes=way.lanes,
+                row_len=self._settings.row_len,
+            )
+            for way in ways
+        }
+        self._way = ways[0] if len(ways) == 1 else self._quickest_way(bundle, sessions)
         return sessions[self._way]
 
+    def _quickest_way(self, bundle: Bundle, sessions: Mapping[Way, OnnxEncoderSession]) -> Way:
+        with ExitStack() as stack:
+            seconds = time_in_turn(
+                {way: stack.enter_context(every_lane_busy(session, self._full_batch(bundle, session)))
+                 for way, session in sessions.items()}
+            )  # fmt: skip
+        each = {way: found / way.lanes for way, found in seconds.items()}
+        best = choose_way(each)
+        _tell(bundle, "threads", best, each)
+        return best
+
     def _open_session(self, bundle: Bundle, way: Way) -> OnnxEncoderSession:
-        return OnnxEncoderSession(
+        return OnnxEncoderSession.open(
             bundle.encoder_path,
             bundle.manifest.encoder,
             provider=self._provider,
-            num_threads=way.threads,
-            lanes=way.lanes,
+            way=way,
             row_len=self._settings.row_len,
         )
 
-    def _quickest(self, bundle: Bundle, what: str, sessions: Mapping[K, EncoderSession]) -> K:
-        """Run a full batch by each session in turn."""
-        entry, settings = bundle.manifest.encoder, self._settings
-        batches = {
-            key: full_batch(
-                session, entry, row_len=settings.row_len, max_batch_tokens=settings.max_batch_tokens
-            )
-            for key, session in sessions.items()
-        }
-        seconds = time_in_turn(
-            {key: partial(session.encode, batches[key], with_states=False)
-             for key, session in sessions.items()}
-        )  # fmt: skip
-        best = min(seconds, key=lambda key: seconds[key])
-        found = ", ".join(f"{key} {1e3 * each:.1f} ms" for key, each in seconds.items())
-        logger.info("Chose %s %s for %s: a full batch takes %s", what, best, bundle.manifest.name, found)
-        return best
+    def _full_batch(self, bundle: Bundle, session: EncoderSession) -> PackedBatch:
+        return full_batch(
+            session,
+            bundle.manifest.encoder,
+            row_len=self._settings.row_len,
+            max_batch_tokens=self._settings.max_batch_tokens,
+        )
+
+
+def _tell(bundle: Bundle, what: str, best: object, seconds: Mapping[Any, float]) -> None:
+    found = ", ".join(f"{key} {1e3 * each:.1f} ms" for key, each in seconds.items())
+    logger.info("Chose %s %s for %s: a full batch takes %s", what, best, bundle.manifest.name, found)

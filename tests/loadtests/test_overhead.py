@@ -13,10 +13,11 @@ READ_COUNTS = """
 from loadtests.unmetered import EncodeOnce
 from prometheus_client import generate_latest
 from service.encoding import BatchSize
+from service.lanes import Crew
 from service.metrics import Metrics
 
 metrics = Metrics()
-metrics.saw_batch(BatchSize(rows=1, row_len=8, sequences=1, tokens=5, seconds=0.1))
+metrics.saw_batch(BatchSize(rows=1, row_len=8, sequences=1, tokens=5, seconds=0.1, crew=Crew.ALL))
 print(generate_latest(metrics.registry).decode())
 """
 

@@ -12,6 +12,7 @@ from service.batching import BatchingPolicy, QueueEntry
 from service.cost import CostModel
 from service.encoding import Encoding
 from service.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, RequestTooLarge
+from service.lanes import Crew
 from service.priorities import Priority
 from service.tokenization import TokenizedInput
 from tests.support.service_fakes import CHEAP, PATIENCE_S, POISON_ID, FakeClock, sequence, tokens
@@ -26,12 +27,16 @@ class Encoder:
 
     def __init__(self) -> None:
         self.batches: list[list[TokenizedInput]] = []
+        self.crews: list[Crew] = []
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
+        self.arrivals = threading.Semaphore(0)
 
-    def __call__(self, sequences: Sequence[TokenizedInput]) -> list[Encoding]:
+    def __call__(self, sequences: Sequence[TokenizedInput], crew: Crew) -> list[Encoding]:
+        self.crews.append(crew)
         self.entered.set()
+        self.arrivals.release()
         assert self.gate.wait(PATIENCE_S), "nobody opened the gate"
         self.batches.append(list(sequences))
         if any(POISON_ID in each.input_ids for each in sequences):
@@ -52,9 +57,13 @@ class Encoder:
 
 @asynccontextmanager
 async def started(
-    encoder: Encoder, cost: CostModel = CHEAP, clock: Callable[[], float] | None = None
+    encoder: Encoder,
+    cost: CostModel = CHEAP,
+    clock: Callable[[], float] | None = None,
+    lanes: int = 1,
+    policy: BatchingPolicy = POLICY,
 ) -> AsyncIterator[Batcher]:
-    batcher = Batcher(encoder, policy=POLICY, cost=cost, row_len=10, clock=clock or FakeClock())
+    batcher = Batcher(encoder, policy=policy, cost=cost, row_len=10, lanes=lanes, clock=clock or FakeClock())
     batcher.start()
     try:
         yield batcher
@@ -108,6 +117,33 @@ async def test_only_a_full_batch_is_prefetched() -> None:
         assert batcher.queue_tokens == 10, "one prefetched batch is the most"
         encoder.gate.set()
         await entries[0].future
+
+
+async def test_lanes_compute_at_the_same_time_and_share_what_waits() -> None:
+    encoder = Encoder()
+    encoder.gate.clear()
+    policy = BatchingPolicy(max_batch_tokens=40, max_queue_tokens=400, max_wait_s=1.0)
+    async with started(encoder, lanes=2, policy=policy) as batcher:
+        entries = [submit(batcher, sequence(20, first))[0] for first in range(100, 1100, 100)]
+        for _ in range(2):
+            assert await asyncio.to_thread(encoder.arrivals.acquire, timeout=PATIENCE_S)
+        assert batcher.queue_len == 10 - 2 - 2, "two batches of forty tokens are under way, none behind them"
+        encoder.gate.set()
+        assert [await first_token(each) for each in entries] == list(range(100, 1100, 100))
+    assert set(encoder.crews) == {Crew.LANE}
+
+
+async def test_what_comes_alone_is_computed_by_all_and_others_wait_for_it() -> None:
+    encoder = Encoder()
+    async with started(encoder, lanes=2) as batcher:
+        held = await encoder.hold(batcher)
+        (entry,) = submit(batcher, sequence(4))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert batcher.queue_len == 1
+        encoder.gate.set()
+        await asyncio.gather(held.future, entry.future)
+    assert encoder.crews == [Crew.ALL, Crew.ALL]
 
 
 async def test_a_failing_item_harms_none_of_its_batch_mates() -> None:

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +65,14 @@ def test_what_is_long_past_is_forgotten() -> None:
     saw(fresh, FIRST, WINDOW)
     for rows, row_len in SHAPES:
         assert cost.model.batch_s(rows, row_len) == pytest.approx(fresh.model.batch_s(rows, row_len))
+
+
+def test_lanes_may_report_at_the_same_time() -> None:
+    cost = RefittedCost(FIRST)
+    with ThreadPoolExecutor(4) as lanes:
+        for done in [lanes.submit(saw, cost, FIRST, 20 * WINDOW) for _ in range(4)]:
+            done.result()
+    assert cost.model.batch_s(1, 64) == pytest.approx(FIRST.batch_s(1, 64), rel=0.01)
 
 
 @given(st.lists(st.floats(1e-9, 10.0), min_size=REFIT_EVERY, max_size=2 * WINDOW))

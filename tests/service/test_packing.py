@@ -66,7 +66,12 @@ def test_first_fit_overfills_no_row_and_stays_near_the_optimum(lengths: list[int
 
 
 def test_token_types_follow_their_tokens() -> None:
-    batch = pack([tokens(5, 6, 7, types=[0, 1, 1])], BucketedRows(), pad_token_id=9, position_offset=0)
+    batch = pack(
+        [tokens(5, 6, 7, types=[0, 1, 1])],
+        FixedRows(row_lens=(8,), row_counts=(1,)),
+        pad_token_id=9,
+        position_offset=0,
+    )
     assert batch.token_type_ids[0, :3].tolist() == [0, 1, 1]
     assert batch.input_ids[0, 3:].tolist() == [9] * 5
 
@@ -74,7 +79,7 @@ def test_token_types_follow_their_tokens() -> None:
 @pytest.mark.parametrize(
     ("lengths", "shape"),
     [
-        ([5], (1, 8)),
+        ([5], (1, 5)),  # alone: nothing is padding
         ([60, 60], (1, 120)),
         ([75, 75], (2, 80)),  # not two rows of 128
         ([200], (1, 200)),  # longer than a row: the row grows

@@ -1,6 +1,8 @@
 """The ONNX Runtime sessions on a real, tiny bundle."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,15 @@ import pytest
 from export.manifest import EncoderEntry, HeadInput, Pooling, Precision
 from service.bundle import Bundle, open_bundle
 from service.encoding import PackedEncoder
+from service.lanes import Crew, Way
 from service.packing import BucketedRows, FixedRows, SingleRows, pack
 from service.providers import choose_provider, count_cuda_devices
 from service.sessions import OnnxEncoderSession, OnnxHeadSession, row_shapes
 from service.settings import Provider
 from service.warmup import measure_cost
 from tests.support.service_fakes import sequence
+
+ONE_LANE = Way(lanes=1, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +30,8 @@ def bundle(tiny_bundle: Path) -> Bundle:
 
 @pytest.fixture(scope="module")
 def session(bundle: Bundle) -> OnnxEncoderSession:
-    return OnnxEncoderSession(
-        bundle.encoder_path, bundle.manifest.encoder, provider=Provider.CPU, num_threads=1, row_len=32
+    return OnnxEncoderSession.open(
+        bundle.encoder_path, bundle.manifest.encoder, provider=Provider.CPU, way=ONE_LANE, row_len=32
     )
 
 
@@ -37,7 +42,7 @@ def test_pooled_outputs_come_in_the_order_of_the_segments(
     batch = pack(
         [sequence(n) for n in (5, 20, 9, 24)], BucketedRows(row_len=32), pad_token_id=0, position_offset=0
     )
-    outputs = session.encode(batch, with_states=True)
+    outputs = session.encode(batch, with_states=True, crew=Crew.ALL)
     assert outputs.last_hidden_state is not None
     assert outputs.last_hidden_state.shape == (*batch.shape, entry.hidden_size)
     for place in batch.placements:
@@ -50,7 +55,7 @@ def test_pooled_outputs_come_in_the_order_of_the_segments(
 
 def test_token_states_are_given_only_if_asked_for(session: OnnxEncoderSession) -> None:
     batch = pack([sequence(5)], BucketedRows(), pad_token_id=0, position_offset=0)
-    assert session.encode(batch, with_states=False).last_hidden_state is None
+    assert session.encode(batch, with_states=False, crew=Crew.ALL).last_hidden_state is None
 
 
 @pytest.mark.parametrize(
@@ -64,8 +69,8 @@ def test_packed_equals_alone_whatever_the_company(
     sequences = [sequence(int(n), first_id=5) for n in generator.integers(1, 24, size=30)]
     session.row_shapes = shapes
     packed = PackedEncoder(session, entry, needs_states=lambda _: True)
-    for each, found in zip(sequences, packed.encode(sequences), strict=True):
-        (alone,) = packed.encode([each])
+    for each, found in zip(sequences, packed.encode(sequences, Crew.ALL), strict=True):
+        (alone,) = packed.encode([each], Crew.ALL)
         for pooling in entry.poolings:
             np.testing.assert_allclose(found.pooled[pooling], alone.pooled[pooling], atol=1e-4)
         assert found.states is not None
@@ -74,29 +79,29 @@ def test_packed_equals_alone_whatever_the_company(
     session.row_shapes = BucketedRows(row_len=32)
 
 
-@pytest.mark.parametrize("lanes", [2, 3, 8])
-def test_a_batch_in_lanes_is_what_it_is_in_one(
-    bundle: Bundle, session: OnnxEncoderSession, lanes: int
+@pytest.mark.parametrize("way", [Way(lanes=2, threads=1), Way(lanes=2, threads=2)])
+def test_every_crew_gives_the_same_also_at_the_same_time(
+    bundle: Bundle, session: OnnxEncoderSession, way: Way
 ) -> None:
-    parted = OnnxEncoderSession(
-        bundle.encoder_path,
-        bundle.manifest.encoder,
-        provider=Provider.CPU,
-        num_threads=1,
-        row_len=32,
-        lanes=lanes,
+    laned = OnnxEncoderSession.open(
+        bundle.encoder_path, bundle.manifest.encoder, provider=Provider.CPU, way=way, row_len=32
     )
-    for lengths in ([5], [20, 20, 20], [24, 3, 9, 24, 17, 8, 24, 24]):
-        batch = pack(
-            [sequence(n) for n in lengths], BucketedRows(row_len=32), pad_token_id=0, position_offset=0
-        )
-        whole, joined = (each.encode(batch, with_states=True) for each in (session, parted))
-        for pooling, vectors in whole.pooled.items():
-            np.testing.assert_allclose(joined.pooled[pooling], vectors, atol=1e-5)
-        assert joined.last_hidden_state is not None
+    assert laned.lanes == 2
+    batches = [
+        pack([sequence(n) for n in lengths], BucketedRows(row_len=32), pad_token_id=0, position_offset=0)
+        for lengths in ([5], [20, 20, 20], [24, 3, 9, 24, 17, 8, 24, 24])
+    ]
+    expected = [session.encode(each, with_states=True, crew=Crew.ALL) for each in batches]
+    with ThreadPoolExecutor(2) as threads:
+        beside = list(threads.map(partial(laned.encode, with_states=True, crew=Crew.LANE), batches))
+    together = [laned.encode(each, with_states=True, crew=Crew.ALL) for each in batches]
+    for whole, *others in zip(expected, beside, together, strict=True):
         assert whole.last_hidden_state is not None
-        np.testing.assert_allclose(joined.last_hidden_state, whole.last_hidden_state, atol=1e-5)
-    assert parted.encode(batch, with_states=False).last_hidden_state is None
+        for other in others:
+            for pooling, vectors in whole.pooled.items():
+                np.testing.assert_allclose(other.pooled[pooling], vectors, atol=1e-5)
+            assert other.last_hidden_state is not None
+            np.testing.assert_allclose(other.last_hidden_state, whole.last_hidden_state, atol=1e-5)
 
 
 def test_a_head_gives_logits_for_each_row(bundle: Bundle) -> None:
@@ -124,7 +129,7 @@ def padded_entry(exported_family: Callable[[str], Any]) -> EncoderEntry:
 @pytest.fixture(scope="module")
 def padded_session(padded_entry: EncoderEntry, exported_family: Callable[[str], Any]) -> OnnxEncoderSession:
     graph = exported_family("deberta-v2").graph
-    return OnnxEncoderSession(graph, padded_entry, provider=Provider.CPU, num_threads=1, row_len=32)
+    return OnnxEncoderSession.open(graph, padded_entry, provider=Provider.CPU, way=ONE_LANE, row_len=32)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +143,8 @@ def test_an_encoder_that_cannot_be_packed_answers_alike_alone_and_in_company(
     sequences = [sequence(int(n), first_id=5) for n in generator.integers(1, 25, size=20)]
     padded_session.row_shapes = shapes
     encoder = PackedEncoder(padded_session, padded_entry, needs_states=lambda _: True)
-    for each, found in zip(sequences, encoder.encode(sequences), strict=True):
-        (alone,) = encoder.encode([each])
+    for each, found in zip(sequences, encoder.encode(sequences, Crew.ALL), strict=True):
+        (alone,) = encoder.encode([each], Crew.ALL)
         for pooling in padded_entry.poolings:
             np.testing.assert_allclose(found.pooled[pooling], alone.pooled[pooling], atol=1e-4)
         assert found.states is not None
@@ -152,7 +157,7 @@ def test_layered_vectors_are_cut_for_each_sequence(
     padded_entry: EncoderEntry, padded_session: OnnxEncoderSession
 ) -> None:
     encoder = PackedEncoder(padded_session, padded_entry, needs_states=lambda _: False)
-    for found in encoder.encode([sequence(3), sequence(9, first_id=40), sequence(4)]):
+    for found in encoder.encode([sequence(3), sequence(9, first_id=40), sequence(4)], Crew.ALL):
         layered = found.pooled[Pooling.MEAN_LAYERS]
         assert layered.shape == (padded_entry.num_layers + 1, padded_entry.hidden_size)
         assert layered.base is None

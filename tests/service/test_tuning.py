@@ -1,31 +1,41 @@
 """Choices by measurement: what is measured, and what of it decides."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from export.manifest import Precision
+from service.lanes import Way
+from service.packing import pack
 from service.settings import Provider
-from service.tuning import Way, candidate_precisions, candidate_ways, time_in_turn
-from tests.support.service_fakes import FakeClock
+from service.tuning import candidate_precisions, choose_way, every_lane_busy, time_in_turn
+from tests.support.service_fakes import PATIENCE_S, FakeClock, FakeEncoderSession, sequence
 
-
-def ways(*pairs: tuple[int, int]) -> tuple[Way, ...]:
-    return tuple(Way(lanes=lanes, threads=threads) for lanes, threads in pairs)
+TOGETHER, LANES = Way(lanes=1, threads=2), Way(lanes=2, threads=1)
 
 
 @pytest.mark.parametrize(
-    ("cores", "expected"),
-    [
-        (1, ways((1, 1))),
-        (2, ways((1, 2), (2, 1))),
-        (3, ways((1, 3), (3, 1))),
-        (8, ways((1, 8), (4, 2), (8, 1))),
-    ],
+    ("together_s", "lanes_s", "expected"),
+    [(1.0, 1.0, LANES), (0.95, 1.0, LANES), (0.85, 1.0, TOGETHER), (1.0, 0.5, LANES)],
 )
-def test_every_way_uses_every_core(cores: int, expected: tuple[Way, ...]) -> None:
-    assert candidate_ways(cores) == expected
-    assert all(way.lanes * way.threads == cores for way in candidate_ways(cores))
+def test_threads_work_together_only_where_that_is_clearly_quicker(
+    together_s: float, lanes_s: float, expected: Way
+) -> None:
+    assert choose_way({TOGETHER: together_s, LANES: lanes_s}) == expected
+
+
+def test_every_lane_encodes_at_the_same_time() -> None:
+    session = FakeEncoderSession()
+    session.lanes = 3
+    session.gate.clear()
+    batch = pack([sequence(3)], session.row_shapes, pad_token_id=0, position_offset=0)
+    with every_lane_busy(session, batch) as run, ThreadPoolExecutor(1) as caller:
+        running = caller.submit(run)
+        assert session.entered.wait(PATIENCE_S)
+        session.gate.set()
+        running.result(PATIENCE_S)
+    assert len(session.batches) == 3
 
 
 def test_a_provider_is_offered_what_it_computes_in() -> None:

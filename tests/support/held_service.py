@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+from service.lanes import Crew
 from service.packing import PackedBatch
 from service.service import EncodeOnce as EncodeOnce
 from service.sessions import EncoderOutputs, OnnxEncoderSession
@@ -16,7 +17,7 @@ HOLD = "TEST_HOLD_FILE"
 _encode = OnnxEncoderSession.encode
 
 
-def _held(self: OnnxEncoderSession, batch: PackedBatch, *, with_states: bool) -> EncoderOutputs:
+def _held(self: OnnxEncoderSession, batch: PackedBatch, *, with_states: bool, crew: Crew) -> EncoderOutputs:
     hold = Path(os.environ[HOLD])
     entered = hold.with_suffix(".entered")
     if hold.with_suffix(".broken").exists():
@@ -24,7 +25,7 @@ def _held(self: OnnxEncoderSession, batch: PackedBatch, *, with_states: bool) ->
     while hold.exists():
         entered.touch()
         time.sleep(0.01)
-    return _encode(self, batch, with_states=with_states)
+    return _encode(self, batch, with_states=with_states, crew=crew)
 
 
 OnnxEncoderSession.encode = _held  # type: ignore[method-assign]

@@ -32,6 +32,7 @@ from export.manifest import (
 from service.assembly import Runtime, start
 from service.bundle import Bundle
 from service.cost import CostModel
+from service.lanes import Crew
 from service.models.loading import EncoderParts
 from service.packing import BucketedRows, PackedBatch, RowShapes
 from service.sessions import EncoderOutputs, HeadSession
@@ -176,6 +177,8 @@ def _word_id(word: str) -> int:
 class FakeEncoderSession:
     """A deterministic encoder with true attention borders: a token's state depends on its whole segment."""
 
+    lanes = 1
+
     def __init__(self, row_shapes: RowShapes | None = None) -> None:
         self.row_shapes = row_shapes or BucketedRows(row_len=32)
         self.batches: list[PackedBatch] = []
@@ -192,7 +195,13 @@ class FakeEncoderSession:
         """Sequences that went through."""
         return sum(len(batch.placements) for batch in self.batches)
 
-    def encode(self, batch: PackedBatch, *, with_states: bool) -> EncoderOutputs:
+    def encode(
+        self,
+        batch: PackedBatch,
+        *,
+        with_states: bool,
+        crew: Crew = Crew.ALL,
+    ) -> EncoderOutputs:
         self.entered.set()
         assert self.gate.wait(PATIENCE_S), "nobody opened the gate"
         self.batches.append(batch)

@@ -43,11 +43,12 @@ def test_auto_is_fp32_where_there_is_nothing_else(
     assert not caplog.records
 
 
-def test_auto_threads_use_the_way_that_was_measured(
-    reduced_bundle: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("threads", ["auto", 2])
+def test_threads_are_divided_in_the_way_that_was_measured(
+    reduced_bundle: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, threads: object
 ) -> None:
-    monkeypatch.setattr("service.models.loading.usable_cpus", lambda: 2)
-    auto = loader(reduced_bundle, threads="auto")
+    monkeypatch.setattr("service.settings.usable_cpus", lambda: 2)
+    auto = loader(reduced_bundle, threads=threads)
     with caplog.at_level(logging.INFO, logger="bentoml.encodeonce"):
         bundle = auto.open(reduced_bundle)
         first, second = auto.load_encoder(bundle), auto.load_encoder(bundle)
@@ -55,6 +56,7 @@ def test_auto_threads_use_the_way_that_was_measured(
     assert "Chose threads " in line
     assert "1 x 2 " in line
     assert "2 x 1 " in line
+    assert first.session.lanes == second.session.lanes == (2 if "Chose threads 2 x 1" in line else 1)
     for parts in (first, second):
         parts.tokenizer.close()
 

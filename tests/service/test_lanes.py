@@ -1,0 +1,84 @@
+"""Who computes what next, and how threads are divided."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.lanes import ALONE_TOKENS, Crew, Dispatch, Waiting, Way, candidate_ways, next_dispatch
+
+LIMIT = 256
+
+
+def ways(*pairs: tuple[int, int]) -> tuple[Way, ...]:
+    return tuple(Way(lanes=lanes, threads=threads) for lanes, threads in pairs)
+
+
+@pytest.mark.parametrize(
+    ("threads", "expected"),
+    [
+        (1, ways((1, 1))),
+        (2, ways((1, 2), (2, 1))),
+        (3, ways((1, 3), (3, 1))),
+        (8, ways((1, 8), (4, 2), (8, 1))),
+    ],
+)
+def test_every_way_uses_every_thread(threads: int, expected: tuple[Way, ...]) -> None:
+    assert candidate_ways(threads) == expected
+    assert all(way.all_threads == threads for way in candidate_ways(threads))
+
+
+def step(tokens: int, running: Sequence[Crew] = (), *, sequences: int = 2, lanes: int = 2) -> Dispatch | None:
+    waiting = Waiting(sequences=sequences, tokens=tokens)
+    return next_dispatch(waiting, running, lanes=lanes, max_tokens=LIMIT)
+
+
+def test_a_little_that_waits_is_computed_by_all_together() -> None:
+    assert step(ALONE_TOKENS) == Dispatch(crew=Crew.ALL, max_tokens=LIMIT)
+
+
+def test_so_is_one_long_text_alone() -> None:
+    assert step(10 * LIMIT, sequences=1) == Dispatch(crew=Crew.ALL, max_tokens=LIMIT)
+
+
+def test_more_is_shared_evenly_among_the_free_lanes() -> None:
+    assert step(ALONE_TOKENS + 37) == Dispatch(crew=Crew.LANE, max_tokens=51)
+    assert step(120, [Crew.LANE], lanes=3) == Dispatch(crew=Crew.LANE, max_tokens=60)
+
+
+def test_what_comes_beside_a_running_lane_goes_to_a_free_one_however_little_it_is() -> None:
+    assert step(5, [Crew.LANE], sequences=1) == Dispatch(crew=Crew.LANE, max_tokens=5)
+
+
+@pytest.mark.parametrize("running", [[Crew.ALL], [Crew.LANE, Crew.LANE]])
+def test_nothing_is_handed_over_while_no_lane_is_free(running: list[Crew]) -> None:
+    assert step(100 * LIMIT, running) is None
+
+
+def test_with_one_lane_only_a_full_batch_is_handed_over_early() -> None:
+    everything = Dispatch(crew=Crew.ALL, max_tokens=LIMIT)
+    assert step(5, lanes=1) == everything
+    assert step(LIMIT - 1, [Crew.ALL], lanes=1) is None
+    assert step(LIMIT, [Crew.ALL], lanes=1) == everything
+    assert step(LIMIT, [Crew.ALL, Crew.ALL], lanes=1) is None
+
+
+@given(
+    tokens=st.integers(1, 10_000),
+    lanes=st.integers(1, 8),
+    lanes_running=st.integers(0, 8),
+    max_tokens=st.integers(1, 600),
+)
+def test_no_lane_idles_while_work_waits_and_no_batch_outgrows_its_limit(
+    tokens: int, lanes: int, lanes_running: int, max_tokens: int
+) -> None:
+    running = [Crew.LANE if lanes > 1 else Crew.ALL] * min(lanes, lanes_running)
+    waiting = Waiting(sequences=tokens, tokens=tokens)
+    found = next_dispatch(waiting, running, lanes=lanes, max_tokens=max_tokens)
+    assert (found is not None) >= (len(running) < lanes)
+    assert found is None or 1 <= found.max_tokens <= max_tokens
+
+
+def test_nothing_is_dispatched_of_nothing() -> None:
+    assert step(0, sequences=0) is None
