@@ -69,7 +69,8 @@ class Head:
         """The named inputs of a graph over pooled vectors. Shape ``(len(rows), hidden_size)`` each."""
         assert self.task.pooling is not None, "checked by the manifest"  # noqa: S101
         return {
-            name: np.stack(
+            # Twice as fast as np.stack for a few rows.
+            name: np.array(
                 [row[name is HeadInput.POOLED_B].pooled[self.task.pooling] for row in rows], dtype=np.float32
             )
             for name in self.task.head.inputs
@@ -82,12 +83,17 @@ def _states(encoding: Encoding) -> NDArray[np.floating]:
     return encoding.states
 
 
+RowsByTask: TypeAlias = Mapping[str, Rows]
+Logits: TypeAlias = dict[str, NDArray[np.float32]]
+"""By task."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Call:
     """One request's work for the heads."""
 
-    rows: Mapping[str, Rows]
-    future: asyncio.Future[dict[str, NDArray[np.float32]]] = field(repr=False)
+    rows: RowsByTask
+    future: asyncio.Future[Logits] = field(repr=False)
 
 
 class HeadRunner:
@@ -100,7 +106,23 @@ class HeadRunner:
         self._calls: list[_Call] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="heads")
 
-    async def run(self, rows: Mapping[str, Rows]) -> dict[str, NDArray[np.float32]]:
+    async def run_at_once(self, rows: RowsByTask) -> Logits:
+        """As ``run``, but what is quick is computed now.
+
+        For a request whose encodings were all cached: no batch wakes others in the same turn, and a turn of
+        the loop costs more than a head.
+
+        Raises:
+            InferenceFailed: If a head fails on these rows.
+        """
+        if not self._is_quick([rows]):
+            return await self.run(rows)
+        (result,) = self._compute([rows])
+        if isinstance(result, InferenceFailed):
+            raise result
+        return result
+
+    async def run(self, rows: RowsByTask) -> Logits:
         """Logits by task: a row for each of its rows, or of a token-level head for each of their tokens.
 
         Raises:
@@ -122,18 +144,19 @@ class HeadRunner:
     def _flush(self) -> None:
         calls = [call for call in self._calls if not call.future.done()]
         self._calls.clear()
-        if self._is_quick(calls):
-            _settle(calls, self._compute(calls))
+        all_rows = [call.rows for call in calls]
+        if self._is_quick(all_rows):
+            _settle(calls, self._compute(all_rows))
             return
-        done = asyncio.get_running_loop().run_in_executor(self._thread, self._compute, calls)
+        done = asyncio.get_running_loop().run_in_executor(self._thread, self._compute, all_rows)
         done.add_done_callback(lambda future: None if future.cancelled() else _settle(calls, future.result()))
 
-    def _is_quick(self, calls: Sequence[_Call]) -> bool:
-        tasks = {task for call in calls for task in call.rows}
-        num_rows = sum(len(rows) for call in calls for rows in call.rows.values())
+    def _is_quick(self, calls: Sequence[RowsByTask]) -> bool:
+        tasks = {task for call in calls for task in call}
+        num_rows = sum(len(rows) for call in calls for rows in call.values())
         return num_rows <= INLINE_ROWS and all(self._heads[task].task.reads_pooled for task in tasks)
 
-    def _compute(self, calls: Sequence[_Call]) -> list[dict[str, NDArray[np.float32]] | InferenceFailed]:
+    def _compute(self, calls: Sequence[RowsByTask]) -> list[Logits | InferenceFailed]:
         """Results in the order of the calls; if the joint run fails, each call once by itself."""
         try:
             return list(self._run_jointly(calls))
@@ -146,17 +169,17 @@ class HeadRunner:
             logger.warning("The heads failed on %d requests (%s); running each alone", len(calls), error)
             return [result for call in calls for result in self._compute([call])]
 
-    def _run_jointly(self, calls: Sequence[_Call]) -> list[dict[str, NDArray[np.float32]]]:
+    def _run_jointly(self, calls: Sequence[RowsByTask]) -> list[Logits]:
         joint: dict[str, list[tuple[Encoding, ...]]] = defaultdict(list)
         for call in calls:
-            for task, rows in call.rows.items():
+            for task, rows in call.items():
                 joint[task].extend(rows)
         logits = {task: self._run_head(task, rows) for task, rows in joint.items()}
         results = []
         taken: dict[str, int] = defaultdict(int)
         for call in calls:
             result = {}
-            for task, rows in call.rows.items():
+            for task, rows in call.items():
                 start = taken[task]
                 taken[task] += self._heads[task].num_logits(rows)
                 result[task] = logits[task][start : taken[task]]
@@ -173,9 +196,7 @@ class HeadRunner:
         return logits
 
 
-def _settle(
-    calls: Sequence[_Call], results: Sequence[dict[str, NDArray[np.float32]] | InferenceFailed]
-) -> None:
+def _settle(calls: Sequence[_Call], results: Sequence[Logits | InferenceFailed]) -> None:
     for call, result in zip(calls, results, strict=True):
         if call.future.done():
             continue

@@ -4,7 +4,7 @@ One process serves, so the metrics live in its memory, in a registry of their ow
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,6 +27,8 @@ from service.telemetry.finished import FinishedRequest
 
 PREFIX = "encodeonce_"
 
+M = TypeVar("M", Counter, Histogram)
+
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 SEQUENCES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -41,15 +43,15 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry or CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._requests = self._counter("requests", "Requests answered.", "route", "method", "status")
-        self._request_seconds = self._histogram("request_seconds", "Time of a request.", SECONDS, "route")
-        self._task_requests = self._counter(
+        self._requests = self._counters("requests", "Requests answered.", "route", "method", "status")
+        self._request_seconds = self._histograms("request_seconds", "Time of a request.", SECONDS, "route")
+        self._task_requests = self._counters(
             "task_requests", "Requests that asked for a task.", "task", "status"
         )
-        self._model_requests = self._counter(
+        self._model_requests = self._counters(
             "model_requests", "Requests by the version that answered.", "name", "version", "status"
         )
-        self._stage_seconds = self._histogram(
+        self._stage_seconds = self._histograms(
             "stage_seconds", "Time of a request in tokenise, queue, encode or head.", SECONDS, "stage"
         )
         self._batch_rows = self._histogram("batch_rows", "Packed rows of an encoder batch.", ROWS)
@@ -58,29 +60,29 @@ class Metrics:
         )
         self._batch_tokens = self._histogram("batch_tokens", "Tokens of a batch, without padding.", TOKENS)
         self._padding_tokens = self._counter("padding_tokens", "Padding computed in encoder batches.")
-        self._lookups = self._counter(
+        self._lookups = self._counters(
             "lookups", "Sequences by outcome: hit, miss (a new encoder row), coalesced.", "task", "outcome"
         )
 
-        self._tier_reads = self._counter("tier_reads", "Sequences looked for in the second tier.", "outcome")
-        self._tier_writes = self._counter("tier_writes", "Sequences for the second tier.", "outcome")
+        self._tier_reads = self._counters("tier_reads", "Sequences looked for in the second tier.", "outcome")
+        self._tier_writes = self._counters("tier_writes", "Sequences for the second tier.", "outcome")
         self._tier_seconds = self._histogram(
             "tier_seconds", "What reading from the second tier added to a request.", SECONDS
         )
 
     def saw_request(self, request: FinishedRequest) -> None:
         """A request was answered."""
-        self._requests.labels(request.route, request.method, request.status).inc()
-        self._request_seconds.labels(request.route).observe(request.seconds)
+        self._requests[request.route, request.method, request.status].inc()
+        self._request_seconds[request.route,].observe(request.seconds)
         if request.model is not None:
             name, version = request.model
-            self._model_requests.labels(name, version, request.status).inc()
+            self._model_requests[name, version, request.status].inc()
         if not request.tasks:
             return
         for task in request.tasks:
-            self._task_requests.labels(task, request.status).inc()
-        for stage, seconds in asdict(request.times).items():
-            self._stage_seconds.labels(stage).observe(seconds)
+            self._task_requests[task, request.status].inc()
+        for stage, seconds in request.times.by_stage().items():
+            self._stage_seconds[stage,].observe(seconds)
 
     def saw_batch(self, size: BatchSize) -> None:
         """An encoder batch ran."""
@@ -92,15 +94,15 @@ class Metrics:
     def saw_lookups(self, task: str, lookups: Sequence[Lookup]) -> None:
         """A request looked up these sequences for a task."""
         for outcome in set(lookups):
-            self._lookups.labels(task, outcome.value).inc(lookups.count(outcome))
+            self._lookups[task, outcome.value].inc(lookups.count(outcome))
 
     def saw_tier_reads(self, outcome: TierRead, count: int) -> None:
         """So many sequences were looked for in the second tier."""
-        self._tier_reads.labels(outcome.value).inc(count)
+        self._tier_reads[outcome.value,].inc(count)
 
     def saw_tier_writes(self, outcome: TierWrite, count: int) -> None:
         """So many sequences were to be stored in the second tier."""
-        self._tier_writes.labels(outcome.value).inc(count)
+        self._tier_writes[outcome.value,].inc(count)
 
     def saw_tier_wait(self, seconds: float) -> None:
         """A request waited for the second tier."""
@@ -118,8 +120,29 @@ class Metrics:
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(PREFIX + name, documentation, labels, registry=self.registry)
 
+    def _counters(self, name: str, documentation: str, *labels: str) -> "_Series[Counter]":
+        return _Series(self._counter(name, documentation, *labels))
+
     def _histogram(self, name: str, documentation: str, buckets: Sequence[float], *labels: str) -> Histogram:
         return Histogram(PREFIX + name, documentation, labels, buckets=buckets, registry=self.registry)
+
+    def _histograms(
+        self, name: str, documentation: str, buckets: Sequence[float], *labels: str
+    ) -> "_Series[Histogram]":
+        return _Series(self._histogram(name, documentation, buckets, *labels))
+
+
+class _Series(dict[tuple[object, ...], M]):
+    """A metric's series by the values of their labels: each is looked up in the library once."""
+
+    def __init__(self, metric: M) -> None:
+        super().__init__()
+        self._metric: M = metric
+
+    def __missing__(self, labels: tuple[object, ...]) -> M:
+        series: M = self._metric.labels(*labels)
+        self[labels] = series
+        return series
 
 
 class _State(Collector):

@@ -3,6 +3,7 @@
 Arbiter and worker both import this module, so whatever takes time is imported where it is used.
 """
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import bentoml
@@ -47,7 +48,11 @@ class EncodeOnce:
         from service.shutdown import bound_shutdown
 
         settings = Settings()
-        LIFECYCLE.get_ready(await launch(settings))
+        runtime = await launch(settings)
+        # What is loaded stays: a full collection that walks through it stops every request for as long.
+        gc.collect()
+        gc.freeze()
+        LIFECYCLE.get_ready(runtime)
         bound_shutdown(LIFECYCLE, drain_s=settings.drain_s)
         if (address := settings.admin_address) is not None:
             self._admin = AdminListener(create_admin_app(LIFECYCLE), open_socket(*address))

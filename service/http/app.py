@@ -80,6 +80,8 @@ def _bare_app(title: str, description: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Spans and metrics are ours: its own would double them, and its log records carry exceptions' texts.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(HTTPException, _answer_routing_error)

@@ -119,10 +119,8 @@ def _finished(scope: Scope, context: RequestContext, seconds: float) -> Finished
 
 def server_timing(times: StageTimes, total_s: float) -> str:
     """The ``Server-Timing`` header: each stage and the total, in milliseconds."""
-    stages = {"tokenise": times.tokenise, "queue": times.queue, "encode": times.encode, "head": times.head}
-    return ", ".join(
-        f"{name};dur={1e3 * seconds:.3f}" for name, seconds in {**stages, "total": total_s}.items()
-    )
+    stages = times.by_stage() | {"total": total_s}
+    return ", ".join([f"{name};dur={1e3 * seconds:.3f}" for name, seconds in stages.items()])
 
 
 def _request_id(headers: Headers) -> str:

@@ -116,7 +116,7 @@ def json_body(
             ),
             header(
                 "x-priority",
-                "The request's share of the encoder. By default a request of up to 512 new tokens is interactive.",
+                "The request's share of the encoder. By default up to 512 new tokens are interactive.",
                 {"type": "string", "enum": ["interactive", "bulk"]},
             ),
             *MODEL_HEADERS,

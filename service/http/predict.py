@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -105,7 +104,7 @@ def prediction_body(model: Leased | Model, prediction: Prediction, predictions: 
         "model": model.name,
         "version": model.version,
         "predictions": predictions,
-        "usage": asdict(prediction.usage),
+        "usage": prediction.usage.counts(),
     }
 
 

@@ -6,7 +6,7 @@ own; a collector that is slow or away costs spans, not requests.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -47,7 +47,7 @@ class RequestSpan:
             self.span.set_status(Status(StatusCode.ERROR))
         here = set_span_in_context(self.span)
         begun_ns = self.started_ns
-        for stage, seconds in asdict(request.times).items():
+        for stage, seconds in request.times.by_stage().items():
             if seconds > 0:
                 ended_ns = begun_ns + round(1e9 * seconds)
                 self.tracer.start_span(stage, context=here, start_time=begun_ns).end(ended_ns)

@@ -144,6 +144,27 @@ async def test_calls_of_one_turn_run_each_head_once() -> None:
         )
 
 
+async def test_what_is_quick_is_computed_before_the_loop_turns_if_asked() -> None:
+    session = FakeHeadSession(2)
+    runner = HeadRunner({"t": head(task(), session)})
+    rows = {"t": [(encoding(2.0),)]}
+    steps = runner.run_at_once(rows)
+    with pytest.raises(StopIteration) as ended:
+        steps.send(None)
+    later = await runner.run(rows)
+    runner.close()
+    np.testing.assert_array_equal(ended.value.value["t"], later["t"])
+
+
+@pytest.mark.parametrize("count", [1, INLINE_ROWS + 1])
+async def test_a_head_that_fails_at_once_is_the_same_error(count: int) -> None:
+    runner = HeadRunner({"t": head(task(), FailsOn(3.0))})
+    with pytest.raises(InferenceFailed):
+        await runner.run_at_once({"t": [(encoding(3.0),)] * count})
+    runner.close()
+    assert runner.failed_runs["t"] == 1
+
+
 async def test_a_failing_request_harms_none_of_its_tick_mates() -> None:
     runner = HeadRunner({"t": head(task(), FailsOn(3.0))})
     good, bad = await asyncio.gather(

@@ -46,11 +46,11 @@ class Tally:
 
     lines: int = 0
     failed: int = 0
-    usage: dict[str, int] = field(default_factory=lambda: asdict(NOTHING))
+    usage: dict[str, int] = field(default_factory=lambda: NOTHING.counts())
 
     def add_usage(self, usage: Usage) -> None:
         """Of one call of the engine."""
-        for name, count in asdict(usage).items():
+        for name, count in usage.counts().items():
             self.usage[name] += count
 
     def to_line(self) -> bytes:
