@@ -66,8 +66,12 @@ ALONE_TOKENS = 64
 """Tokens up to which everything that waits is computed by all threads together.
 
 At one short row, two threads on two cores answer in 0.6 of the time of one; from a few rows on they gain no
-more than two lanes do (2026-11, ``python -m loadtests.lanes``).
+more than two lanes do (2026-11, ``python -m loadtests.batch_shapes``).
 """
+
+
+LANE_TOKENS = 64
+"""Tokens below which a lane's batch costs more a token: it takes as many, if they are there."""
 
 
 def next_dispatch(
@@ -95,5 +99,6 @@ def next_dispatch(
         return None
     if not running and (waiting.sequences == 1 or waiting.tokens <= ALONE_TOKENS):
         return Dispatch(crew=Crew.ALL, max_tokens=max_tokens)
-    fair_share = -(-waiting.tokens // free)
-    return Dispatch(crew=Crew.LANE, max_tokens=min(max_tokens, fair_share))
+    # Half of its share: whoever comes next, a long text above all, waits half as long for a lane.
+    half_share = -(-waiting.tokens // (2 * free))
+    return Dispatch(crew=Crew.LANE, max_tokens=min(max_tokens, max(LANE_TOKENS, half_share)))

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lanes import ALONE_TOKENS, Crew, Dispatch, Waiting, Way, candidate_ways, next_dispatch
+from service.lanes import (
+    ALONE_TOKENS,
+    LANE_TOKENS,
+    Crew,
+    Dispatch,
+    Waiting,
+    Way,
+    candidate_ways,
+    next_dispatch,
+)
 
 LIMIT = 256
 
@@ -42,13 +51,15 @@ def test_so_is_one_long_text_alone() -> None:
     assert step(10 * LIMIT, sequences=1) == Dispatch(crew=Crew.ALL, max_tokens=LIMIT)
 
 
-def test_more_is_shared_evenly_among_the_free_lanes() -> None:
-    assert step(ALONE_TOKENS + 37) == Dispatch(crew=Crew.LANE, max_tokens=51)
-    assert step(120, [Crew.LANE], lanes=3) == Dispatch(crew=Crew.LANE, max_tokens=60)
+def test_of_more_a_free_lane_takes_half_its_share_but_no_crumbs() -> None:
+    assert step(401) == Dispatch(crew=Crew.LANE, max_tokens=101)
+    assert step(401, [Crew.LANE]) == Dispatch(crew=Crew.LANE, max_tokens=201)
+    assert step(ALONE_TOKENS + 1) == Dispatch(crew=Crew.LANE, max_tokens=LANE_TOKENS)
+    assert step(10**6) == Dispatch(crew=Crew.LANE, max_tokens=LIMIT)
 
 
 def test_what_comes_beside_a_running_lane_goes_to_a_free_one_however_little_it_is() -> None:
-    assert step(5, [Crew.LANE], sequences=1) == Dispatch(crew=Crew.LANE, max_tokens=5)
+    assert step(5, [Crew.LANE], sequences=1) == Dispatch(crew=Crew.LANE, max_tokens=LANE_TOKENS)
 
 
 @pytest.mark.parametrize("running", [[Crew.ALL], [Crew.LANE, Crew.LANE]])
