@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from service.engine import Embeddings
 from service.http.answering import embed
 from service.http.answers import json_response
+from service.http.direct import DirectRoute
 from service.http.models import leased
 from service.http.openapi import json_body, problems
 from service.http.requests import read_json, timeout_s
@@ -21,7 +22,7 @@ EXAMPLE = {"input": ["The parcel never arrived.", "Where is my order?"]}
 
 def embeddings_router(lifecycle: Lifecycle) -> APIRouter:
     """The route that gives vectors."""
-    router = APIRouter(tags=["embeddings"])
+    router = APIRouter(tags=["embeddings"], route_class=DirectRoute)
 
     @router.post(
         "/v1/embeddings",

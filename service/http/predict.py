@@ -10,6 +10,7 @@ from service.assembly import Runtime
 from service.engine import Prediction
 from service.http.answering import predict
 from service.http.answers import json_response
+from service.http.direct import DirectRoute
 from service.http.models import Leased, leased
 from service.http.ndjson.route import (
     MEDIA_TYPES,
@@ -39,7 +40,7 @@ EXAMPLE = {"inputs": [{"text": "The parcel never arrived and nobody answers."}]}
 
 def predict_router(lifecycle: Lifecycle) -> APIRouter:
     """Routes that answer tasks."""
-    router = APIRouter(tags=["predict"])
+    router = APIRouter(tags=["predict"], route_class=DirectRoute)
 
     @router.post(
         "/v1/predict",
