@@ -23,6 +23,7 @@ from export.precisions.build import ExportedModel, PrecisionWishes, add_precisio
 from export.sessions import Graph
 from export.staging import check_output, seal, staged
 from export.verify import verify_bundle
+from export.weights import move_weights
 from training.assembly.trained import TrainedModel, load_model
 
 ENCODER_FILE = "encoder.onnx"
@@ -68,6 +69,7 @@ def export_bundle(
         encoder, precisions = exported.encoder, None
         if wishes.precisions:
             encoder, precisions = add_precisions(exported, wishes, report=report)
+        encoder = _with_weights_beside(encoder, staging)
         manifest = _write_manifest(
             exported, encoder, precisions, parity, version=version, name=name or trained.config.name
         )
@@ -134,6 +136,14 @@ def _write(trained: TrainedModel, folder: Path, report: Report) -> tuple[Exporte
     return exported, parity
 
 
+def _with_weights_beside(encoder: EncoderEntry, folder: Path) -> EncoderEntry:
+    graphs = {
+        precision: graph.model_copy(update={"weights": move_weights(folder / graph.file)})
+        for precision, graph in encoder.graphs.items()
+    }
+    return encoder.model_copy(update={"graphs": graphs})
+
+
 def _write_manifest(
     exported: ExportedModel,
     encoder: EncoderEntry,
@@ -145,7 +155,7 @@ def _write_manifest(
 ) -> Manifest:
     """Hash everything, write the manifest last."""
     folder = exported.folder
-    graphs = [graph.file for graph in encoder.graphs.values()]
+    graphs = [file for graph in encoder.graphs.values() for file in graph.files]
     files = [*graphs, TOKENIZER_FILE, GOLDEN_FILE, *map(head_file, exported.tasks)]
     manifest = Manifest(
         name=name,

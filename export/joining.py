@@ -1,11 +1,11 @@
 """Heads of a run that was grown on a bundle's encoder → a new bundle with these heads too.
 
-A bundle never changes. The new one holds the same encoder, tokenizer and heads, byte for byte (hard links
-where the file system has them), and with them the old answers; its fingerprint is the same, so every cached
-vector stays good.
+A bundle never changes. The new one holds the same encoder, tokenizer and heads, byte for byte, and
+with them the old answers; its fingerprint is the same, so every cached vector stays good.
 """
 
 import datetime as dt
+import shutil
 from pathlib import Path
 
 from export.bundle import Report, head_file, load_evaluated
@@ -31,12 +31,11 @@ from export.staging import check_output, seal, staged
 from export.verify import verify_bundle
 from training.assembly.trained import TrainedModel
 from training.encoder import SharedEncoder
-from training.files import link_or_copy
 from training.graph_encoder import GraphEncoder
 
-LOADING, LINKING, HEADS = "loading run and bundle", "linking the old files", "exporting the new heads"
+LOADING, COPYING, HEADS = "loading run and bundle", "copying the old files", "exporting the new heads"
 COMPARING, VERIFYING = "comparing the graphs with the torch model", "verifying the bundle"
-STAGES = (LOADING, LINKING, HEADS, COMPARING, VERIFYING)
+STAGES = (LOADING, COPYING, HEADS, COMPARING, VERIFYING)
 """In their order; each is reported as it begins."""
 REWRITTEN = (GOLDEN_FILE, MODEL_CARD_FILE)
 """Files of the old bundle that the new one extends."""
@@ -73,9 +72,10 @@ def join_bundle(
     trained = load_evaluated(run)
     _check_fit(trained, before, bundle)
     with staged(output) as staging:
-        report(LINKING)
+        report(COPYING)
         for file in before.files.keys() - set(REWRITTEN):
-            link_or_copy(bundle / file, staging / file)
+            (staging / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle / file, staging / file)
         report(HEADS)
         export_heads(
             trained_heads(trained.model),
@@ -99,7 +99,9 @@ def join_bundle(
 def in_fp32(manifest: Manifest) -> Manifest:
     """Without reduced precisions: they were judged by the old tasks alone."""
     graphs = manifest.encoder.graphs
-    reduced = {graph.file for precision, graph in graphs.items() if precision is not Precision.FP32}
+    reduced = {
+        file for precision, graph in graphs.items() if precision is not Precision.FP32 for file in graph.files
+    }
     alone = {"graphs": {Precision.FP32: graphs[Precision.FP32]}}
     return manifest.model_copy(
         update={

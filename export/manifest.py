@@ -6,7 +6,8 @@ A leaf: standard library and pydantic only, so that the service can read a bundl
       manifest.json              this schema
       tokenizer.json             fast tokenizer; truncates to ``encoder.max_length``, never pads
       encoder.onnx               packed rows → ``last_hidden_state`` and ``pooled_<name>``
-      encoder.<precision>.onnx   the same in int8 or fp16, where that was asked for and good enough
+      encoder.weights            what that graph reads, to be mapped into memory
+      encoder.<precision>.*      the same in int8 or fp16, where that was asked for and good enough
       heads/<task>.onnx          named inputs → ``logits``
       golden.jsonl               one ``GoldenExample`` a line
       MODEL_CARD.md
@@ -27,8 +28,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-SCHEMA_VERSION = 2
-"""1: classification, regression and pairs. 2: all kinds, learned poolings, calibration, padded encoders."""
+SCHEMA_VERSION = 3
+"""1: classification, regression and pairs. 2: all kinds, learned poolings, calibration, padded encoders.
+3: an encoder graph's weights in a file beside it."""
 MANIFEST_FILE = "manifest.json"
 TOKENIZER_FILE = "tokenizer.json"
 GOLDEN_FILE = "golden.jsonl"
@@ -201,8 +203,15 @@ class EncoderGraph(_Entry):
     """One precision of the encoder."""
 
     file: str
+    weights: str | None = None
+    """File beside it that the graph itself names; None where they lie in the graph, as before schema 3."""
     tolerance: float = Field(gt=0)
     """Largest ``deviation`` from the torch model that verification and the golden check accept."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that it takes to run it."""
+        return (self.file,) if self.weights is None else (self.file, self.weights)
 
 
 class EncoderEntry(_Entry):
@@ -381,7 +390,7 @@ class Manifest(_Entry):
         for precision, report in (self.precisions.reports if self.precisions else {}).items():
             if report.is_kept != (precision in self.encoder.graphs):
                 raise ValueError(f"precisions.reports.{precision} and encoder.graphs contradict each other")
-        named = [graph.file for graph in self.encoder.graphs.values()]
+        named = [file for graph in self.encoder.graphs.values() for file in graph.files]
         named += [task.head.file for task in self.tasks.values()]
         for file in [*named, TOKENIZER_FILE, GOLDEN_FILE]:
             if file not in self.files:

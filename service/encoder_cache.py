@@ -26,13 +26,13 @@ def encoder_namespace(manifest: Manifest, precision: Precision) -> bytes:
 
     The fingerprint alone names the fp32 function: another exporter version, or one more pooling output,
     does not change it, and a new bundle with the same encoder keeps a warm cache. A reduced precision is
-    another function for every calibration, so its graph file's hash joins.
+    another function for every calibration, so its files' hashes join.
     """
     encoder = manifest.encoder
     parts = [encoder.fingerprint, precision.value]
     if precision is not Precision.FP32:
-        parts.append(manifest.files[encoder.graphs[precision].file].sha256)
-    # Fixed-length hex, a word, fixed-length hex: no two lists of parts join to the same string.
+        parts += [manifest.files[file].sha256 for file in encoder.graphs[precision].files]
+    # Hex of fixed length and a word: no two lists of parts join to the same string.
     return hashlib.sha256(",".join(parts).encode()).digest()
 
 

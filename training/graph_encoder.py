@@ -3,6 +3,7 @@
 Heads that are added to a bundle learn from exactly what the service will hand them.
 """
 
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,7 +26,6 @@ from export.manifest import (
 from training.batches import Batch
 from training.encoding import LAST_HIDDEN_STATE, Encoder
 from training.errors import CheckpointError
-from training.files import link_or_copy
 from training.segments import as_segments
 
 GRAPH_FILE = "encoder.onnx"
@@ -112,8 +112,15 @@ class GraphEncoder(Encoder):
         return faults
 
     def save_description(self, folder: Path) -> None:
-        """Write the manifest's entry, and the graph under a second name."""
-        link_or_copy(self.file, folder / GRAPH_FILE)
+        """Write the manifest's entry, and copies of the graph's files.
+
+        Not links: ``onnx`` refuses to read weights that have several names.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.file, folder / GRAPH_FILE)
+        weights = self.entry.graphs[Precision.FP32].weights
+        if weights is not None:  # the graph names it
+            shutil.copyfile(self.file.with_name(weights), folder / weights)
         (folder / DESCRIPTION_FILE).write_text(self.entry.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 

@@ -37,7 +37,8 @@ def files_of(folder: Path) -> set[str]:
 
 def test_a_bundle_holds_what_the_design_lists_and_nothing_else(tiny_bundle: Path, manifest: Manifest) -> None:
     heads = {f"heads/{task}.onnx" for task in manifest.tasks}
-    listed = {"tokenizer.json", "encoder.onnx", "golden.jsonl", "MODEL_CARD.md", *heads}
+    encoder = {"encoder.onnx", "encoder.weights"}
+    listed = {"tokenizer.json", "golden.jsonl", "MODEL_CARD.md", *encoder, *heads}
     assert files_of(tiny_bundle) == {"manifest.json", *listed}
     assert set(manifest.files) == listed
     verify_files(tiny_bundle, manifest)
@@ -46,13 +47,20 @@ def test_a_bundle_holds_what_the_design_lists_and_nothing_else(tiny_bundle: Path
 def test_a_bundle_holds_no_pickle(tiny_bundle: Path) -> None:
     for file in tiny_bundle.rglob("*"):
         if file.is_file():
-            assert file.suffix in {".json", ".jsonl", ".md", ".onnx"}
+            assert file.suffix in {".json", ".jsonl", ".md", ".onnx", ".weights"}
             with pytest.raises((ValueError, IndexError)):
                 list(pickletools.genops(file.read_bytes()))
+
+
+def test_a_graph_reads_nothing_but_the_weights_that_the_manifest_names(
+    tiny_bundle: Path, manifest: Manifest
+) -> None:
+    named = {graph.file: graph.weights for graph in manifest.encoder.graphs.values()}
+    assert named == {"encoder.onnx": "encoder.weights"}
     for graph in tiny_bundle.rglob("*.onnx"):
-        assert all(tensor.data_location == 0 for tensor in onnx.load(graph).graph.initializer), (
-            "nothing outside"
-        )
+        tensors = onnx.load(graph, load_external_data=False).graph.initializer
+        read = {entry.value for each in tensors for entry in each.external_data if entry.key == "location"}
+        assert read == ({"encoder.weights"} if graph.name == "encoder.onnx" else set())
 
 
 def test_the_manifest_describes_encoder_and_tasks_as_trained(
