@@ -30,7 +30,7 @@ def test_it_includes_only_the_schema_of_export_and_nothing_of_training(bentofile
     patterns = bentofile["include"]
     assert [each for each in patterns if each.startswith("export")] == [
         "export/__init__.py",
-        "export/manifest.py",
+        "export/manifest/*.py",
     ]
     assert not [each for each in patterns if each.startswith("training")]
 
