@@ -11,7 +11,6 @@ from torchjd.aggregation import (
     Aggregator,
     AlignedMTL,
     CAGrad,
-    ConFIG,
     DualProj,
     ExcessMTL,
     FairGrad,
@@ -24,6 +23,8 @@ from torchjd.aggregation import (
     Sum,
     UPGrad,
 )
+
+from training.aggregation.conflict_free import ConflictFree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def _plain(aggregator: Callable[..., Aggregator]) -> Callable[..., Aggregator]:
 METHODS: Mapping[str, AggregationMethod] = {
     "aligned_mtl": AggregationMethod(build=_plain(AlignedMTL)),
     "cagrad": AggregationMethod(build=_plain(CAGrad)),
-    "conflict_free": AggregationMethod(build=_plain(ConFIG)),
+    "conflict_free": AggregationMethod(build=_plain(ConflictFree)),
     "dualproj": AggregationMethod(build=_plain(DualProj)),
     "excess_mtl": AggregationMethod(build=_plain(ExcessMTL), needs_every_task=True),
     "fairgrad": AggregationMethod(build=_plain(FairGrad)),

@@ -8,6 +8,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torchjd.aggregation import ConFIG
 
 from training.aggregation import METHODS, build_aggregator, combine, recall, remember
 from training.seeding import seeded
@@ -95,6 +96,22 @@ def test_mgda_gives_the_shortest_vector_between_two_gradients(matrix: Tensor) ->
     expected = share * first + (1 - share) * second
     if min(first.norm(), second.norm()) > 0:
         torch.testing.assert_close(combined("mgda", matrix.double()), expected, atol=1e-6, rtol=1e-4)
+
+
+@given(matrix=matrices())
+def test_conflict_free_has_the_same_cosine_with_every_task_and_is_torchjds_own(matrix: Tensor) -> None:
+    matrix = matrix.double()
+    assume(torch.linalg.svdvals(torch.nn.functional.normalize(matrix))[-1] > 1e-2)
+    found = combined("conflict_free", matrix)
+    cosines = torch.nn.functional.cosine_similarity(matrix, found.expand_as(matrix))
+    torch.testing.assert_close(cosines, cosines[:1].expand_as(cosines), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(found, ConFIG()(matrix), atol=1e-6, rtol=1e-6)
+
+
+def test_conflict_free_moves_a_model_of_many_parameters() -> None:
+    matrix = torch.randn(2, 9_000_000, generator=torch.Generator().manual_seed(0))
+    found = combine(build_aggregator("conflict_free", 2), matrix)
+    torch.testing.assert_close(found.weights, torch.ones(2), atol=0.01, rtol=0)  # nearly orthogonal: the sum
 
 
 @given(matrix=matrices())
