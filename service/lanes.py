@@ -65,7 +65,7 @@ class Waiting:
 ALONE_TOKENS = 64
 """Tokens up to which everything that waits is computed by all threads together.
 
-At one short row, two threads on two cores answer in 0.6 of the time of one; from a few rows on they gain no
+Over one short row, two threads on two cores take 0.7 of the time of one; from a few texts on they gain no
 more than two lanes do (2026-11, ``python -m loadtests.batch_shapes``).
 """
 

@@ -38,6 +38,8 @@ def page(rows: Mapping[str, Measured], surveys: Sequence[Survey]) -> str:
 
 
 HOW = """\
+Where the time goes, what explains the misses and what was tried: [the profile](serving_profile.md).
+
 ## Measure it yourself
 
 `make bench` and `make bench-peers` (`QUICK=--quick` for a first look) need `wrk` and the sentences of SST-5
