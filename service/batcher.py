@@ -89,7 +89,7 @@ class Batcher:
         # Dicts as ordered sets: arrival order, and a cancelled entry leaves at once, wherever it stands.
         self._queues: dict[Priority, dict[QueueEntry, None]] = {priority: {} for priority in Priority}
         self._shares = FairShare()
-        self._queue_tokens = 0
+        self._tokens = dict.fromkeys(Priority, 0)
         self._lanes = lanes
         self._running: list[Crew] = []
         self.failed_batches = 0
@@ -106,7 +106,7 @@ class Batcher:
     @property
     def queue_tokens(self) -> int:
         """Tokens that wait."""
-        return self._queue_tokens
+        return sum(self._tokens.values())
 
     def start(self) -> None:
         """Begin to empty the queue."""
@@ -168,7 +168,7 @@ class Batcher:
         entry.priority = priority
         entry.start_tag = self._shares.tag(priority, entry.num_tokens)
         self._queues[priority][entry] = None
-        self._count_tokens(entry.num_tokens)
+        self._count_tokens(priority, entry.num_tokens)
 
     def _in_order(self) -> Iterator[QueueEntry]:
         return merge(*self._queues.values(), key=attrgetter("start_tag"))
@@ -193,10 +193,10 @@ class Batcher:
         queue = self._queues[entry.priority]
         if entry in queue:
             del queue[entry]
-            self._count_tokens(-entry.num_tokens)
+            self._count_tokens(entry.priority, -entry.num_tokens)
 
-    def _count_tokens(self, num_tokens: int) -> None:
-        self._queue_tokens += num_tokens
+    def _count_tokens(self, priority: Priority, num_tokens: int) -> None:
+        self._tokens[priority] += num_tokens
         self._budget.tokens += num_tokens
 
     def _remove_done(self, entry: QueueEntry, _future: asyncio.Future[Encoding]) -> None:
@@ -214,7 +214,11 @@ class Batcher:
                 self._dispatch(dispatch)
 
     def _next_dispatch(self) -> Dispatch | None:
-        waiting = Waiting(sequences=self.queue_len, tokens=self._queue_tokens)
+        waiting = Waiting(
+            sequences=self.queue_len,
+            tokens=self.queue_tokens,
+            urgent_tokens=self._tokens[Priority.INTERACTIVE],
+        )
         return next_dispatch(
             waiting, self._running, lanes=self._lanes, max_tokens=self._policy.max_batch_tokens
         )

@@ -60,6 +60,8 @@ class Waiting:
 
     sequences: int
     tokens: int
+    urgent_tokens: int = 0
+    """Of those that somebody waits for."""
 
 
 ALONE_TOKENS = 64
@@ -99,6 +101,7 @@ def next_dispatch(
         return None
     if not running and (waiting.sequences == 1 or waiting.tokens <= ALONE_TOKENS):
         return Dispatch(crew=Crew.ALL, max_tokens=max_tokens)
-    # Half of its share: whoever comes next, a long text above all, waits half as long for a lane.
-    half_share = -(-waiting.tokens // (2 * free))
+    # Half of its share: whoever comes next, a long text above all, waits half as long for a lane. A job's
+    # texts fill no batch that somebody waits for.
+    half_share = -(-(waiting.urgent_tokens or waiting.tokens) // (2 * free))
     return Dispatch(crew=Crew.LANE, max_tokens=min(max_tokens, max(LANE_TOKENS, half_share)))

@@ -58,6 +58,20 @@ def test_of_more_a_free_lane_takes_half_its_share_but_no_crumbs() -> None:
     assert step(10**6) == Dispatch(crew=Crew.LANE, max_tokens=LIMIT)
 
 
+def test_a_job_fills_no_batch_that_somebody_waits_for() -> None:
+    beside_a_job = Waiting(sequences=500, tokens=9000, urgent_tokens=18)
+    assert next_dispatch(beside_a_job, [Crew.LANE], lanes=2, max_tokens=LIMIT) == Dispatch(
+        crew=Crew.LANE, max_tokens=LANE_TOKENS
+    )
+    many = Waiting(sequences=500, tokens=9000, urgent_tokens=200)
+    assert next_dispatch(many, [], lanes=2, max_tokens=LIMIT) == Dispatch(
+        crew=Crew.LANE, max_tokens=LANE_TOKENS
+    )
+    assert next_dispatch(many, [Crew.LANE], lanes=2, max_tokens=LIMIT) == Dispatch(
+        crew=Crew.LANE, max_tokens=100
+    )
+
+
 def test_what_comes_beside_a_running_lane_goes_to_a_free_one_however_little_it_is() -> None:
     assert step(5, [Crew.LANE], sequences=1) == Dispatch(crew=Crew.LANE, max_tokens=LANE_TOKENS)
 
