@@ -126,7 +126,8 @@ def _send(side: Side, texts: Sequence[str], arrivals: Arrivals) -> OpenLoopRun:
         body = json.dumps(side.asking.body(batch[0])).encode()
         return OpenRequest(path=side.asking.path, body=body, headers=JSON_HEADERS)
 
-    run = run_open_loop(side.server.url, texts, arrivals=arrivals, build=build)
+    with side.awake():
+        run = run_open_loop(side.server.url, texts, arrivals=arrivals, build=build)
     if unanswered := len(run.outcomes) - len(run.answered()):
         raise LoadTestError(
             f"{side.title} left {unanswered} of {len(run.outcomes)} requests without an answer: "

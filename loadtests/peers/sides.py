@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from loadtests.closed_loop import ClosedLoopRun, drive_closed_loop
 from loadtests.errors import LoadTestError
 from loadtests.peers.peer import Asking, Ours, Peer, Place
 from loadtests.peers.venvs import venv_of
-from loadtests.server import HOST, Server, free_port, running, serve
+from loadtests.server import HOST, Server, family_of, free_port, running, serve
 
 PEER_START_LIMIT_S = 240.0
 PEER_POLL_S = 0.25
@@ -32,6 +34,20 @@ class Side:
     server: Server
     counts_hits: bool = False
     """Whether its answers say what was found in a cache."""
+    is_frozen: bool = False
+    """Whether its processes stand still but within ``awake``. Some services keep a core busy while nobody
+    asks them, which the other side would lack."""
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let a frozen side run for the time of the block."""
+        if self.is_frozen:
+            thaw(self.server)
+        try:
+            yield
+        finally:
+            if self.is_frozen:
+                freeze(self.server)
 
     def bodies(self, texts: Sequence[str]) -> list[str]:
         """A line for each request."""
@@ -45,14 +61,15 @@ class Side:
         Raises:
             LoadTestError: If a request fails, or the texts run out.
         """
-        return drive_closed_loop(
-            self.server.url,
-            self.asking.path,
-            self.bodies(texts),
-            concurrency=concurrency,
-            window_s=window_s,
-            warm_up_s=warm_up_s,
-        )
+        with self.awake():
+            return drive_closed_loop(
+                self.server.url,
+                self.asking.path,
+                self.bodies(texts),
+                concurrency=concurrency,
+                window_s=window_s,
+                warm_up_s=warm_up_s,
+            )
 
     def answers(self, texts: Sequence[str], labels: Sequence[str]) -> list[dict[str, float]]:
         """Scores of each text, asked one after the other.
@@ -62,7 +79,8 @@ class Side:
         """
         connection = self.server.connect()
         try:
-            return [self._answer(connection, text, labels) for text in texts]
+            with self.awake():
+                return [self._answer(connection, text, labels) for text in texts]
         except (OSError, http.client.HTTPException) as error:
             raise LoadTestError(f"{self.title} broke off: {error!r}") from error
         finally:
@@ -121,7 +139,7 @@ def our_side(
 def peer_side(
     peer: Peer, *, folder: Path, model: Path, bundle: Path, task: str, threads: int
 ) -> Iterator[Side]:
-    """A peer for the time of the block; ready once it has answered a text.
+    """A peer for the time of the block; ready once it has answered a text, and frozen while it is not asked.
 
     Raises:
         LoadTestError: If it does not start. Carries the end of its log.
@@ -145,7 +163,25 @@ def peer_side(
         limit_s=PEER_START_LIMIT_S,
         poll_s=PEER_POLL_S,
     ) as server:
-        yield Side(title=peer.title, asking=peer, server=server)
+        freeze(server)
+        try:
+            yield Side(title=peer.title, asking=peer, server=server, is_frozen=True)
+        finally:
+            thaw(server)  # else it could not end in order
+
+
+def freeze(server: Server) -> None:
+    """Stop all processes of a server where they are."""
+    for process in family_of(server.pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+
+
+def thaw(server: Server) -> None:
+    """Let them go on."""
+    for process in family_of(server.pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def _answers(peer: Peer, port: int) -> bool:

@@ -155,7 +155,8 @@ def survey(contest: Contest, peer: Peer, *, on_step: Callable[[str], None]) -> S
                 theirs.answers(checked, contest.labels),
                 title=peer.title,
             )
-            idle = idle_cores(theirs.server, seconds=contest.rounds.idle_s)
+            with theirs.awake():
+                idle = idle_cores(theirs.server, seconds=contest.rounds.idle_s)
             rates = {}
             for concurrency in CONCURRENCIES:
                 on_step(f"{peer.name}: concurrency {concurrency}")
