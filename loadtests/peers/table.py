@@ -67,13 +67,13 @@ def peers_table(surveys: Sequence[Survey]) -> str:
     )
     heads = [f"at {level}" for level in CONCURRENCIES]
     lines = [
-        f"| service | {' | '.join(heads)} | memory | idle | ready | scores differ by | |",
-        f"|---|{'---|' * len(heads)}---|---|---|---|---|",
+        f"| service | {' | '.join(heads)} | memory | idle | ready | scores differ by | measured, UTC | |",
+        f"|---|{'---|' * len(heads)}---|---|---|---|---|---|",
     ]
     for each in measured:
         cells = [each.title, *(_their_share(each, level) for level in CONCURRENCIES)]
         cells += [f"{each.pss_mib:.0f} MiB (ours {each.our_pss_mib:.0f})", f"{100 * each.idle_cores:.0f} %"]
-        cells += [f"{each.ready_s:.0f} s", f"{each.worst_score:.0e}"]
+        cells += [f"{each.ready_s:.0f} s", f"{each.worst_score:.0e}", each.at.removesuffix("+00:00")]
         cells.append("" if each.is_calm else f"{each.load:.1f} cores busy otherwise: not valid")
         lines.append(f"| {' | '.join(cells)} |")
     lines += [_fault_line(each) for each in surveys if each.fault is not None]
@@ -88,7 +88,7 @@ def _their_share(survey: Survey, concurrency: int) -> str:
 
 def _fault_line(survey: Survey) -> str:
     (why, *_) = (survey.fault or "").splitlines()
-    empty = " |" * (len(CONCURRENCIES) + 4)
+    empty = " |" * (len(CONCURRENCIES) + 5)
     return f"| {survey.title} |{empty} not measured: {why.replace('|', '/')} |"
 
 
