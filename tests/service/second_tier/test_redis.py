@@ -54,12 +54,11 @@ async def written(runtime: Runtime) -> None:
 
 
 def outcomes(runtime: Runtime, direction: str) -> dict[str, float]:
-    counter = runtime.metrics._tier_reads if direction == "reads" else runtime.metrics._tier_writes
     return {
         sample.labels["outcome"]: sample.value
-        for family in counter.collect()
+        for family in runtime.metrics.registry.collect()
         for sample in family.samples
-        if sample.value
+        if sample.name == f"encodeonce_tier_{direction}_total" and sample.value
     }
 
 
