@@ -180,10 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LoadTestError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(
-        f"\n{circumstances.cpu}, {circumstances.cores} cores, {circumstances.threads} threads; commit "
-        f"{circumstances.commit}, {circumstances.load:.1f} cores busy before"
-    )
+    print(f"\n{circumstances}")
     return 0
 
 

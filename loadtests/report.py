@@ -75,6 +75,12 @@ class Circumstances:
         """Whether something else was running, so that the figures cannot be trusted."""
         return self.load > BUSY_SHARE * self.cores
 
+    def __str__(self) -> str:
+        return (
+            f"{self.cpu}, {self.cores} cores, {self.threads} threads; commit {self.commit}, "
+            f"{self.load:.1f} cores busy before"
+        )
+
 
 def look_around(command: str, *, threads: int) -> Circumstances:
     """Note the circumstances, before the measurement changes them."""

@@ -30,8 +30,9 @@ from loadtests.report import look_around
 from loadtests.server import Server, serve
 from loadtests.texts import EndlessTexts, default_data_folder, load_sentences
 from service.cpus import usable_cpus
+from service.engine import StageTimes
 
-STAGES = ("tokenise", "queue", "encode", "head")
+STAGES = tuple(StageTimes().by_stage())
 ROUTE = "/v1/tasks/{task}/predict"
 TEXTS_PER_S = 2500
 """More than a closed loop can use up on the machines that this is for."""
@@ -88,10 +89,8 @@ class Measured:
     def cells(self) -> list[str]:
         """Of the table, milliseconds of a request."""
         sums = self.sums
-        client_ms, service_ms = (
-            1e3 * self.concurrency / self.texts_per_s,
-            1e3 * sums.request_s / sums.requests,
-        )
+        client_ms = 1e3 * self.concurrency / self.texts_per_s
+        service_ms = 1e3 * sums.request_s / sums.requests
         stages_ms = [1e3 * sums.stage_s[stage] / sums.requests for stage in STAGES]
         times = [client_ms, *stages_ms, service_ms - sum(stages_ms), client_ms - service_ms]
         texts = f"{sums.sequences / sums.batches:.1f}" if sums.batches else "-"
@@ -177,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=positive, default=usable_cpus())
     parser.add_argument("--data", type=Path, default=default_data_folder(), help="with sst5/ and quora/")
     options = parser.parse_args(arguments)
-    seen = look_around("python -m loadtests.stages", threads=options.threads)
+    circumstances = look_around("python -m loadtests.stages", threads=options.threads)
     try:
         task = first_text_task(options.bundle)
         bodies = _bodies(EndlessTexts(load_sentences(options.data)), cached=options.cached)
@@ -192,10 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(table(rows))
-    print(
-        f"\n{seen.cpu}, {seen.cores} cores, {seen.threads} threads; commit {seen.commit}, "
-        f"{seen.load:.1f} cores busy before"
-    )
+    print(f"\n{circumstances}")
     return 0
 
 

@@ -97,7 +97,7 @@ def first_fit_decreasing(lengths: Sequence[int], row_len: int) -> list[list[int]
 
 
 ROW_STEP = 8
-"""Row lengths are multiples of it: fewer shapes for the arena to keep plans of."""
+"""Lengths of several rows are multiples of it: fewer for the layout to try, fewer shapes for the arena."""
 
 
 def round_up(length: int, step: int = ROW_STEP) -> int:
@@ -107,7 +107,7 @@ def round_up(length: int, step: int = ROW_STEP) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BucketedRows:
-    """Rows for the CPU: as short as the batch allows, in steps, so that the arena meets few shapes."""
+    """Rows for the CPU: one as long as its texts, or several as short as the batch allows, in steps."""
 
     row_len: int = 64
     step: int = ROW_STEP

@@ -3,7 +3,6 @@
 Arbiter and worker both import this module, so whatever takes time is imported where it is used.
 """
 
-import gc
 from typing import TYPE_CHECKING, Any
 
 import bentoml
@@ -42,6 +41,7 @@ class EncodeOnce:
     async def start(self) -> None:
         """Load the bundle and check it; the ports answer only after this."""
         from service.assembly import launch
+        from service.garbage import hide_from_collector
         from service.http.admin.listener import AdminListener, open_socket
         from service.http.app import create_admin_app
         from service.settings import Settings
@@ -49,9 +49,7 @@ class EncodeOnce:
 
         settings = Settings()
         runtime = await launch(settings)
-        # What is loaded stays: a full collection that walks through it stops every request for as long.
-        gc.collect()
-        gc.freeze()
+        hide_from_collector()
         LIFECYCLE.get_ready(runtime)
         bound_shutdown(LIFECYCLE, drain_s=settings.drain_s)
         if (address := settings.admin_address) is not None:

@@ -196,8 +196,8 @@ def open_graph(path: Path, *, provider: Provider, num_threads: int) -> Any:  # n
     options.inter_op_num_threads = 1
     # A plan per input shape would be kept for ever (onnxruntime#9509).
     options.enable_mem_pattern = False
-    # A worker that sleeps between two operators is woken too late: with spinning, a text alone takes two
-    # thirds of the time. After a run it would take a core from the event loop, so there it stops at once.
+    # A worker that sleeps between two operators is woken too late. After a run it would take a core from the
+    # event loop, so there it stops at once.
     options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_US)
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(

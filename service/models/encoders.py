@@ -12,6 +12,7 @@ from service.cost import CostSample, RefittedCost
 from service.encoder_cache import EncoderCache, encoder_namespace
 from service.encoding import AS_COMPUTED, BatchSize, PackedEncoder, Rounding
 from service.errors import NotReady, ServiceError
+from service.garbage import show_to_collector
 from service.kinds.base import Kind
 from service.lanes import Crew
 from service.models.loading import EncoderParts
@@ -209,3 +210,5 @@ class EncoderHosts:
         self._hosts = [host for host in self._hosts if host.users]
         for host in unused:
             await host.close()
+        if unused:
+            show_to_collector()

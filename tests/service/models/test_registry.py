@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -6,8 +8,9 @@ import pytest
 from export.manifest import GoldenExample, Pooling
 from service.assembly import Runtime
 from service.errors import SelfCheckFailed, UnknownModel
+from service.garbage import hide_from_collector
 from service.models.registry import ModelRegistry
-from service.models.routing import Asked
+from service.models.routing import Asked, Route
 from tests.support.service_fakes import (
     PATIENCE_S,
     TAGS,
@@ -82,6 +85,18 @@ async def test_a_bundle_with_another_encoder_shares_nothing_but_the_bounds() -> 
         assert await encoder_rows(runtime.models, "a b", "2") == 1
         assert len(runtime.cache.pooled) == 2
     assert (first.rows_encoded, second.rows_encoded) == (1, 1)
+
+
+async def test_an_encoder_that_was_there_at_the_start_is_let_go_with_its_last_model() -> None:
+    loaded = parts(version="2", fingerprint=OTHER)
+    async with running(parts(), loaded) as runtime:
+        hide_from_collector()
+        first = weakref.ref(runtime.models.default.host)
+        await runtime.models.load(path_of("2"))
+        runtime.models.set_route("fake", Route(default="2"))
+        await runtime.models.unload("fake", "1.2.3")
+        gc.collect()
+        assert first() is None
 
 
 async def test_a_bundle_that_wants_a_further_pooling_gets_an_encoder_that_has_it() -> None:
