@@ -86,7 +86,7 @@ def test_verifying_an_intact_bundle_says_what_was_checked(
     assert main(["verify", str(tiny_bundle)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{tiny_bundle}: tiny 1 is intact"
-    assert lines[1].startswith("  14 files match their hashes; encoder ")
+    assert lines[1].startswith("  15 files match their hashes; encoder ")
     assert [line.split(":")[0].strip() for line in lines[2:]][:2] == ["sentiment in fp32", "topic in fp32"]
 
 

@@ -42,10 +42,9 @@ def test_a_built_bento_carries_no_training_and_serves_its_own_bundle(project: Pa
         path.relative_to(bento / "src").parts[0] for path in (bento / "src").rglob("*") if path.is_file()
     }
     assert carried == {"service", "export", "bundles", "bentofile.yaml"}
-    assert sorted(path.name for path in (bento / "src" / "export").glob("*.py")) == [
-        "__init__.py",
-        "manifest.py",
-    ]
+    of_export = {str(path.relative_to(bento / "src")) for path in (bento / "src" / "export").rglob("*.py")}
+    schema = {str(path.relative_to(ROOT)) for path in (ROOT / "export" / "manifest").glob("*.py")}
+    assert of_export == {"export/__init__.py", *schema}
 
     shutil.rmtree(project)  # whatever answers now is the bento
     port, log = free_port(), tmp_path / "log"
