@@ -32,7 +32,9 @@ def measure_b14(bench: Bench, on_step: OnStep) -> RowResult:
     """Growth of the resident memory from a tenth of the requests on to the last."""
     tasks = list(bench.bare.single_text_tasks)
     bodies = request_bodies(bench.texts, tasks, seed=0)
-    environment = {"ENCODEONCE_POOLED_CACHE_BYTES": str(CACHE_BYTES)}
+    environment = {
+        f"ENCODEONCE_{store}_CACHE_BYTES": str(CACHE_BYTES) for store in ("POOLED", "STATES", "ANSWER")
+    }
     readings: list[float] = []
     with serve(bench.bundle, threads=bench.threads, environment=environment) as server:
         for number in range(READINGS):

@@ -43,7 +43,8 @@ MAX_REQUESTS = 16
 (an M/D/1 queue: one time in a thousand), so that the bound costs nothing before there is an overload."""
 
 SMALL_CACHE_BYTES = 8 * 1024 * 1024
-"""Of the cache while memory is looked at: full before the overload begins. No text is asked twice anyway."""
+"""Of the cache of vectors while memory is looked at, and eight times what answers get: both are full before
+the overload begins. No text is asked twice anyway."""
 
 
 def measure(options: argparse.Namespace, console: Console) -> str:
@@ -63,6 +64,7 @@ def measure(options: argparse.Namespace, console: Console) -> str:
             environment={
                 "ENCODEONCE_MAX_REQUESTS": str(options.max_requests),
                 "ENCODEONCE_POOLED_CACHE_BYTES": str(SMALL_CACHE_BYTES),
+                "ENCODEONCE_ANSWER_CACHE_BYTES": str(SMALL_CACHE_BYTES // 8),
             },
         ) as server,
     ):

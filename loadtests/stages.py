@@ -1,12 +1,12 @@
 """Where a request's time goes, from socket to socket.
 
-    python -m loadtests.stages [BUNDLE] [--concurrency 1 16 64] [--cached] [--window 5]
+    python -m loadtests.stages [BUNDLE] [--concurrency 1 16 64] [--texts new|encoded|answered] [--window 5]
 
-One text a request in a closed loop, new to the cache or, with --cached, found in it. The table has means
-over all requests, from the service's own metrics: what a client waited, of that each stage, the rest of the
-service's time (routing, parsing, the turns of its loop, writing the answer), and what passes outside of it
-(the server's HTTP parser, the kernel, the client). Beside it the texts of an encoder batch, and the CPU time
-of the service's processes. The warm-up before the window is in the means, too.
+One text a request in a closed loop: new to the caches, found in the encoder's, or answered as before. The
+table has means over all requests, from the service's own metrics: what a client waited, of that each stage,
+the rest of the service's time (routing, parsing, the turns of its loop, writing the answer), and what passes
+outside of it (the server's HTTP parser, the kernel, the client). Beside it the texts of an encoder batch, and
+the CPU time of the service's processes. The warm-up before the window is in the means, too.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -34,7 +35,7 @@ from service.engine import StageTimes
 
 STAGES = tuple(StageTimes().by_stage())
 ROUTE = "/v1/tasks/{task}/predict"
-TEXTS_PER_S = 2500
+TEXTS_PER_S = 8000
 """More than a closed loop can use up on the machines that this is for."""
 CACHED_TEXTS = 512
 
@@ -152,11 +153,20 @@ def _metrics(server: Server) -> str:
         connection.close()
 
 
-def _bodies(pool: EndlessTexts, *, cached: bool) -> Callable[[int], list[str]]:
+class Texts(StrEnum):
+    """What the service knows of them."""
+
+    NEW = "new"
+    ENCODED = "encoded"
+    """Their encodings; no answer is kept."""
+    ANSWERED = "answered"
+
+
+def _bodies(pool: EndlessTexts, texts: Texts) -> Callable[[int], list[str]]:
     def body(text: str) -> str:
         return json.dumps({"inputs": [{"text": text}]})
 
-    if not cached:
+    if texts is Texts.NEW:
         return lambda count: [body(text) for text in pool.take(count)]
     few = [body(text) for text in pool.take(CACHED_TEXTS)]
     return lambda count: list(itertools.islice(itertools.cycle(few), count))
@@ -171,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("bundle", type=Path, nargs="?", default=DEFAULT_BUNDLE)
     parser.add_argument("--concurrency", type=positive, nargs="+", default=[1, 16, 64])
-    parser.add_argument("--cached", action="store_true", help="texts that are in the cache")
+    parser.add_argument("--texts", type=Texts, choices=list(Texts), default=Texts.NEW, help="known or not")
     parser.add_argument("--window", type=positive_float, default=5.0, metavar="SECONDS")
     parser.add_argument("--threads", type=positive, default=usable_cpus())
     parser.add_argument("--data", type=Path, default=default_data_folder(), help="with sst5/ and quora/")
@@ -179,9 +189,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     circumstances = look_around("python -m loadtests.stages", threads=options.threads)
     try:
         task = first_text_task(options.bundle)
-        bodies = _bodies(EndlessTexts(load_sentences(options.data)), cached=options.cached)
-        with serve(options.bundle, threads=options.threads) as server:
-            if options.cached:
+        bodies = _bodies(EndlessTexts(load_sentences(options.data)), options.texts)
+        environment = {"ENCODEONCE_ANSWER_CACHE_BYTES": "0"} if options.texts is Texts.ENCODED else None
+        with serve(options.bundle, threads=options.threads, environment=environment) as server:
+            if options.texts is not Texts.NEW:
                 measure(server, task, bodies, concurrency=1, window_s=options.window)
             rows = [
                 measure(server, task, bodies, concurrency=each, window_s=options.window)

@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from service.answer_cache import AnswerCache
 from service.batcher import Batcher
 from service.batching import BatchingPolicy
 from service.encoder_cache import EncoderCache
@@ -36,6 +37,7 @@ class Runtime:
     settings: Settings
     metrics: Metrics
     cache: EncoderCache
+    answers: AnswerCache
     models: ModelRegistry
     administration: Administration
     shadows: Shadows
@@ -85,8 +87,10 @@ async def start(settings: Settings, loader: Loader) -> Runtime:
         use_json(logging.getLogger(SERVICE_LOGGER))
     metrics = Metrics()
     cache = EncoderCache(pooled_bytes=settings.pooled_cache_bytes, states_bytes=settings.states_cache_bytes)
+    answers = AnswerCache(settings.answer_cache_bytes)
     tier = _second_tier(settings, metrics)
     models = _connect(settings, loader, metrics, cache, tier)
+    metrics.watch_stores({"pooled": cache.pooled, "states": cache.states, "answers": answers.predictions})
     try:
         origin = await _load(settings, loader, models)
     except BaseException:
@@ -98,6 +102,7 @@ async def start(settings: Settings, loader: Loader) -> Runtime:
         settings=settings,
         metrics=metrics,
         cache=cache,
+        answers=answers,
         models=models,
         administration=Administration(models, origin=origin, state_file=settings.state_file),
         shadows=Shadows(models),
@@ -163,7 +168,7 @@ def _connect(
         max_models=settings.max_models,
         max_requests=settings.max_requests,
     )
-    metrics.watch(models=models, encoders=encoders, cache=cache)
+    metrics.watch(models=models, encoders=encoders)
     return models
 
 

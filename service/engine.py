@@ -5,7 +5,7 @@ plan ─▶ tokenise ─▶ encode (cache, single flight, queue, packed batches)
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,11 @@ class Usage:
     coalesced: int
     """Sequences that were already on their way for somebody else, or asked for twice in this request."""
 
+    def of_hits(self) -> "Usage":
+        """Of the same request where everything is found."""
+        num_sequences = self.encoder_rows + self.cache_hits + self.coalesced
+        return Usage(tokens=self.tokens, encoder_rows=0, cache_hits=num_sequences, coalesced=0)
+
     def counts(self) -> dict[str, int]:
         """By name, as answers have them."""
         return {
@@ -71,7 +76,13 @@ class Prediction:
 
     answers: list[dict[str, Answer]]
     """One for each input, by task."""
+    sequences: dict[str, int]
+    """By task, how many it read from the encoder."""
     usage: Usage
+
+    def repeated(self) -> "Prediction":
+        """The same, for somebody who finds all of it there."""
+        return replace(self, usage=self.usage.of_hits())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +171,16 @@ class Engine:
                     if lost_tokens:
                         answer["truncated"] = True
                     answers[job.input_index][name] = answer
-        return Prediction(answers=answers, usage=usage)
+        return Prediction(
+            answers=answers,
+            sequences={name: sum(map(len, each.tokens)) for name, each in readings.items()},
+            usage=usage,
+        )
+
+    def saw_repetition(self, prediction: Prediction) -> None:
+        """An earlier prediction was given once more: all that its tasks had read was there."""
+        for task, count in prediction.sequences.items():
+            self.observer.saw_lookups(task, [Lookup.HIT] * count)
 
     async def embed(
         self,

@@ -3,8 +3,8 @@
 One process serves, so the metrics live in its memory, in a registry of their own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,7 +17,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.encoder_cache import EncoderCache
+from service.byte_lru import ByteLRU
 from service.encoding import BatchSize
 from service.models.encoders import EncoderHosts
 from service.models.registry import ModelRegistry
@@ -113,9 +113,13 @@ class Metrics:
         gauge = Gauge(f"{PREFIX}tier_gone", "1 while its server is left alone.", registry=self.registry)
         gauge.set_function(lambda: float(is_gone()))
 
-    def watch(self, *, models: ModelRegistry, encoders: EncoderHosts, cache: EncoderCache) -> None:
-        """Read models, queues and cache whenever the metrics are read."""
-        self.registry.register(_State(models=models, encoders=encoders, cache=cache))
+    def watch(self, *, models: ModelRegistry, encoders: EncoderHosts) -> None:
+        """Read models and queues whenever the metrics are read."""
+        self.registry.register(_State(models=models, encoders=encoders))
+
+    def watch_stores(self, stores: Mapping[str, ByteLRU[Any]]) -> None:
+        """Read the caches, by their names, whenever the metrics are read."""
+        self.registry.register(_Stores(stores))
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(PREFIX + name, documentation, labels, registry=self.registry)
@@ -148,10 +152,9 @@ class _Series(dict[tuple[object, ...], M]):
 class _State(Collector):
     """Gauges that are read instead of set."""
 
-    def __init__(self, *, models: ModelRegistry, encoders: EncoderHosts, cache: EncoderCache) -> None:
+    def __init__(self, *, models: ModelRegistry, encoders: EncoderHosts) -> None:
         self._models = models
         self._encoders = encoders
-        self._cache = cache
 
     def collect(self) -> Iterable[Metric]:
         """One reading."""
@@ -166,16 +169,6 @@ class _State(Collector):
         )
         yield _gauge("failed_head_runs", "Runs in a row that a head failed on.", runs)
         yield self._bundle_info()
-        num_bytes = _gauge("cache_bytes", "Memory of a store.", labels=["store"])
-        max_bytes = _gauge("cache_max_bytes", "Bound of a store.", labels=["store"])
-        entries = _gauge("cache_entries", "Sequences in a store.", labels=["store"])
-        evicted = CounterMetricFamily(f"{PREFIX}cache_evictions", "Sequences pushed out.", labels=["store"])
-        for name, store in (("pooled", self._cache.pooled), ("states", self._cache.states)):
-            num_bytes.add_metric([name], store.num_bytes)
-            max_bytes.add_metric([name], store.max_bytes)
-            entries.add_metric([name], len(store))
-            evicted.add_metric([name], store.num_evicted)
-        yield from (num_bytes, max_bytes, entries, evicted)
 
     def _bundle_info(self) -> Metric:
         labels = ["name", "version", "fingerprint", "precision", "provider"]
@@ -192,6 +185,26 @@ class _State(Collector):
                 1,
             )
         return info
+
+
+class _Stores(Collector):
+    """What caches hold, read instead of set."""
+
+    def __init__(self, stores: Mapping[str, ByteLRU[Any]]) -> None:
+        self._stores = stores
+
+    def collect(self) -> Iterable[Metric]:
+        """One reading."""
+        num_bytes = _gauge("cache_bytes", "Memory of a store.", labels=["store"])
+        max_bytes = _gauge("cache_max_bytes", "Bound of a store.", labels=["store"])
+        entries = _gauge("cache_entries", "Sequences, or answered requests, in a store.", labels=["store"])
+        evicted = CounterMetricFamily(f"{PREFIX}cache_evictions", "Entries pushed out.", labels=["store"])
+        for name, store in self._stores.items():
+            num_bytes.add_metric([name], store.num_bytes)
+            max_bytes.add_metric([name], store.max_bytes)
+            entries.add_metric([name], len(store))
+            evicted.add_metric([name], store.num_evicted)
+        yield from (num_bytes, max_bytes, entries, evicted)
 
 
 def _gauge(

@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     states_cache_bytes: int = Field(
         256 * MIB, ge=0, description="Bytes of cached token states; used only where a head needs them."
     )
+    answer_cache_bytes: int = Field(
+        16 * MIB,
+        ge=0,
+        description="Bytes of cached answers, for requests that come again as they were; 0: off.",
+    )
     cache_dtype: CacheDtype = Field(
         CacheDtype.FP32,
         description="fp16 holds twice as many encodings. Every encoding is rounded to it, cached or not.",

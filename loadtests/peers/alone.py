@@ -18,6 +18,7 @@ from loadtests.server import serve
 from loadtests.targets import PLANNED
 
 NOOP = "loadtests.noop:EncodeOnce"
+NO_ANSWERS_KEPT = {"ENCODEONCE_ANSWER_CACHE_BYTES": "0"}
 KNOWN_TEXTS = 500
 """That are asked again and again where all are to be hits."""
 HITS_PER_S = 8000
@@ -32,7 +33,9 @@ def measure_b8(contest: Contest) -> list[RowResult]:
     known = contest.texts.take(KNOWN_TEXTS)
     with (
         contest.ours() as ours,
-        serve(contest.bundle, threads=contest.threads, service=NOOP) as noop_server,
+        serve(
+            contest.bundle, threads=contest.threads, service=NOOP, environment=NO_ANSWERS_KEPT
+        ) as noop_server,
     ):
         noop = Side(title="no-op endpoint", asking=Ours(task=contest.task), server=noop_server)
         rows = []
@@ -70,7 +73,7 @@ def measure_b9(contest: Contest, *, seed: int = 0) -> list[RowResult]:
 
 def measure_b10(contest: Contest) -> RowResult:
     """CPU seconds a request of new texts, with the cache and without it."""
-    with contest.ours() as on, contest.ours(ENCODEONCE_POOLED_CACHE_BYTES="0") as off:
+    with contest.ours() as on, contest.ours(ENCODEONCE_POOLED_CACHE_BYTES="0", **NO_ANSWERS_KEPT) as off:
         texts: list[str] = []
 
         def with_cache(_pair: int) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fastapi import Request
 
+from service.answer_cache import Question
 from service.engine import DEFAULT_OPTIONS, EMBEDDINGS, Embeddings, Prediction, TokenVectors
 from service.http.context import RequestContext, context_of
 from service.http.models import Leased
@@ -34,16 +35,29 @@ async def predict(
     tasks = permitted_tasks(context, model, tasks)
     charge(context, sum(map(count_sequences, inputs)))
     context.tasks = tuple(model.engine.kinds if tasks is None else model.engine.tasks_named(tasks))
-    work = model.engine.predict(
-        inputs,
+    asked_priority = priority(request)
+    question = Question(
+        model=model.model.serial,
+        tenant=tenant_of(context, model.settings),
         tasks=tasks,
         options=options,
-        tenant=tenant_of(context, model.settings),
-        timeout_s=timeout_s,
-        times=context.times,
-        priority=priority(request),
+        inputs=inputs,
     )
-    prediction = await while_connected(request, work)
+    prediction = model.runtime.answers.get(question)
+    if prediction is None:
+        work = model.engine.predict(
+            inputs,
+            tasks=tasks,
+            options=options,
+            tenant=question.tenant,
+            timeout_s=timeout_s,
+            times=context.times,
+            priority=asked_priority,
+        )
+        prediction = await while_connected(request, work)
+        model.runtime.answers.put(question, prediction)
+    else:
+        model.engine.saw_repetition(prediction)
     model.runtime.shadows.offer(
         Answered(
             model=model.model,

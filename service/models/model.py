@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 
 from service.bundle import Bundle
 from service.engine import Engine
@@ -27,6 +28,8 @@ class Model:
     bundle: Bundle
     engine: Engine
     host: EncoderHost
+    serial: int = field(default_factory=count().__next__)
+    """Of all models of this process: no other one ever has it."""
     leases: int = 0
     """Requests under way."""
     is_retired: bool = False
