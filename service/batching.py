@@ -1,7 +1,8 @@
 """Which waiting sequences form the next encoder batch. Pure: no clock, no loop, no lock.
 
 In the order of the start tags (``service.priorities``; first in, first out within a priority), up to a token
-budget. Three rules bound every wait:
+budget. What cannot be in time gives way to what can; where nothing can, it is computed after all: the
+prediction may be wrong, and only batches correct it. Three rules bound every wait:
 
 1. the first entry always goes, also when it alone exceeds the budget: nothing is set aside for good;
 2. an entry that does not fit the rest of the budget is passed over, so that shorter ones may fill it, but
@@ -12,7 +13,7 @@ batch.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -65,7 +66,8 @@ class Selection:
 
     batch: list[QueueEntry]
     expired: list[QueueEntry]
-    """Their deadline passes before even a batch of their own would be done."""
+    """Their deadline has passed; or it will have before even a batch of their own would be done, and others
+    are computed in their place."""
     cancelled: list[QueueEntry]
     """Nobody waits for them."""
 
@@ -79,18 +81,38 @@ def select_batch(queue: Iterable[QueueEntry], now_s: float, policy: BatchingPoli
         policy: Token budget and patience.
         cost: Predicts which entries cannot be in time any more.
     """
-    selection = Selection(batch=[], expired=[], cancelled=[])
+    cancelled: list[QueueEntry] = []
+    expired: list[QueueEntry] = []
+    hopeless: list[QueueEntry] = []
+
+    def in_time() -> Iterator[QueueEntry]:
+        for entry in islice(queue, LOOKAHEAD):
+            if entry.future.done():
+                cancelled.append(entry)
+            elif now_s >= entry.deadline_s:
+                expired.append(entry)
+            elif now_s + cost.sequence_s(entry.num_tokens) > entry.deadline_s:
+                hopeless.append(entry)
+            else:
+                yield entry
+
+    if batch := _fill(in_time(), now_s, policy):
+        expired += hopeless
+    else:
+        batch = _fill(hopeless, now_s, policy)
+    return Selection(batch=batch, expired=expired, cancelled=cancelled)
+
+
+def _fill(entries: Iterable[QueueEntry], now_s: float, policy: BatchingPolicy) -> list[QueueEntry]:
+    """A batch by the three rules. Looks no further than it must."""
+    batch: list[QueueEntry] = []
     free = policy.max_batch_tokens
-    for entry in islice(queue, LOOKAHEAD):
-        if entry.future.done():
-            selection.cancelled.append(entry)
-        elif now_s + cost.sequence_s(entry.num_tokens) > entry.deadline_s:
-            selection.expired.append(entry)
-        elif entry.num_tokens <= free or not selection.batch:
-            selection.batch.append(entry)
+    for entry in entries:
+        if entry.num_tokens <= free or not batch:
+            batch.append(entry)
             free -= entry.num_tokens
         elif now_s - entry.arrived_s >= policy.max_wait_s:
             break
         if free <= 0:
             break
-    return selection
+    return batch

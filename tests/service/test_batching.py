@@ -90,5 +90,15 @@ async def test_an_entry_that_cannot_be_done_in_time_counts_as_expired() -> None:
     assert selection.batch == [possible]
 
 
+@given(st.lists(st.integers(1, 15), min_size=1, max_size=40))
+async def test_a_prediction_alone_never_leaves_the_encoder_idle(lengths: list[int]) -> None:
+    slow = CostModel(fixed_s=5.0, per_token_s=0.0, per_attention_s=0.0)
+    queue = [entry(n, deadline_s=4.0) for n in lengths]
+    selection = select_batch(queue, 0.0, POLICY, slow)
+    assert selection.batch == select_batch(queue, 0.0, POLICY, CHEAP).batch
+    assert not selection.expired, "the model may be wrong: only running something corrects it"
+    assert select_batch(queue, 4.0, POLICY, slow).expired == queue
+
+
 async def test_an_empty_queue_gives_an_empty_batch() -> None:
     assert not select_batch([], 0.0, POLICY, CHEAP).batch
