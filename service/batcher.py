@@ -96,6 +96,7 @@ class Batcher:
         """In a row, up to the last one that was computed."""
         self._wake = asyncio.Event()
         self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="encode")
+        self._is_closed = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -113,13 +114,14 @@ class Batcher:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="batcher")
 
     async def close(self) -> None:
-        """Refuse what still waits, and let a running batch end."""
+        """Refuse what is not being computed yet and whoever comes later; let a running batch end."""
+        self._is_closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
         for entry in [*self._in_order()]:
             self._remove(entry)
-            _resolve(entry, NotReady("The service is shutting down."))
+            _resolve(entry, _closing())
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     def submit(
@@ -137,9 +139,12 @@ class Batcher:
             priority: Their share of the encoder.
 
         Raises:
+            NotReady: If this is closed.
             RequestTooLarge: If they could never fit the queue.
             Overloaded: If they do not fit it now.
         """
+        if self._is_closed:
+            raise _closing()
         self._admit(sum(sequence.num_tokens for _, sequence in keyed))
         now_s = self._clock()
         loop = asyncio.get_running_loop()
@@ -152,7 +157,7 @@ class Batcher:
                 deadline_s=deadline_s,
                 future=loop.create_future(),
             )
-            entry.future.add_done_callback(partial(self._remove_done, entry))
+            entry.future.add_done_callback(partial(self._withdraw, entry))
             self._enqueue(entry, priority)
             entries.append(entry)
         self._wake.set()
@@ -161,7 +166,7 @@ class Batcher:
     def promote(self, entry: QueueEntry) -> None:
         """Somebody waits now for what a job had queued. Nothing changes once it left the queue."""
         if entry in self._queues[Priority.BULK]:
-            self._remove(entry)
+            self._withdraw(entry)
             self._enqueue(entry, Priority.INTERACTIVE)
 
     def _enqueue(self, entry: QueueEntry, priority: Priority) -> None:
@@ -190,21 +195,20 @@ class Batcher:
             )
 
     def _remove(self, entry: QueueEntry) -> None:
+        del self._queues[entry.priority][entry]
+        self._count_tokens(entry.priority, -entry.num_tokens)
+
+    def _withdraw(self, entry: QueueEntry, _future: asyncio.Future[Encoding] | None = None) -> None:
+        """Take out what is not computed, if it still waits: nobody owes for it."""
         queue = self._queues[entry.priority]
         if entry in queue:
-            del queue[entry]
-            self._count_tokens(entry.priority, -entry.num_tokens)
+            self._remove(entry)
+            if not queue:
+                self._shares.forgive(entry.priority)
 
     def _count_tokens(self, priority: Priority, num_tokens: int) -> None:
         self._tokens[priority] += num_tokens
         self._budget.tokens += num_tokens
-
-    def _remove_done(self, entry: QueueEntry, _future: asyncio.Future[Encoding]) -> None:
-        queue = self._queues[entry.priority]
-        if entry in queue:  # it is cancelled: nobody owes for what was not computed
-            self._remove(entry)
-            if not queue:
-                self._shares.forgive(entry.priority)
 
     async def _run(self) -> None:
         while True:
@@ -227,8 +231,10 @@ class Batcher:
         """Take the next batch out of the queue. The first entry always leaves, so this makes progress."""
         policy = replace(self._policy, max_batch_tokens=dispatch.max_tokens)
         selection = select_batch(self._in_order(), self._clock(), policy, self._cost)
-        for entry in (*selection.batch, *selection.expired, *selection.cancelled):
+        for entry in selection.batch:
             self._remove(entry)
+        for entry in (*selection.cancelled, *selection.expired):
+            self._withdraw(entry)
         for entry in selection.expired:
             _resolve(entry, _too_late())
         if selection.batch:
@@ -236,7 +242,7 @@ class Batcher:
             self._running.append(dispatch.crew)
             loop = asyncio.get_running_loop()
             computing = loop.run_in_executor(self._threads, self._compute, selection.batch, dispatch.crew)
-            computing.add_done_callback(partial(self._deliver, dispatch.crew))
+            computing.add_done_callback(partial(self._deliver, selection.batch, dispatch.crew))
 
     def _compute(self, batch: list[QueueEntry], crew: Crew) -> _Computed:
         """In a lane's thread. Whoever left or came too late since the selection is not computed."""
@@ -263,10 +269,12 @@ class Batcher:
             logger.warning("A batch of %d sequences failed (%s); running each alone", len(entries), error)
             return [result for entry in entries for result in self._encode_all([entry], crew)]
 
-    def _deliver(self, crew: Crew, done: asyncio.Future[_Computed]) -> None:
+    def _deliver(self, batch: list[QueueEntry], crew: Crew, done: asyncio.Future[_Computed]) -> None:
         self._running.remove(crew)
         self._wake.set()
-        if done.cancelled():  # the loop is closing
+        if done.cancelled():  # by ``close``, before a thread took it up
+            for entry in batch:
+                _resolve(entry, _closing())
             return
         computed = done.result()
         self._judge(computed.results)
@@ -285,6 +293,10 @@ class Batcher:
 
 def _too_late() -> DeadlineExceeded:
     return DeadlineExceeded("The deadline passed while the request waited for the encoder.")
+
+
+def _closing() -> NotReady:
+    return NotReady("The service is shutting down.")
 
 
 def _resolve(entry: QueueEntry, result: Encoding | ServiceError) -> None:

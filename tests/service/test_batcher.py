@@ -278,6 +278,26 @@ async def test_closing_refuses_what_still_waits() -> None:
             await waiting.future
 
 
+async def test_closing_refuses_what_was_handed_over_behind_a_running_batch_and_whoever_comes_later() -> None:
+    encoder = Encoder()
+    async with started(encoder) as batcher:
+        held = await encoder.hold(batcher)
+        behind = submit(batcher, sequence(5), sequence(5))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert batcher.queue_len == 0, "prefetched"
+        closing = asyncio.create_task(batcher.close())
+        for each in behind:
+            with pytest.raises(NotReady):
+                await asyncio.wait_for(each.future, PATIENCE_S)
+        with pytest.raises(NotReady):
+            submit(batcher, sequence(1))
+        encoder.gate.set()
+        await closing
+        assert await first_token(held) == 10
+    assert [len(batch) for batch in encoder.batches] == [1]
+
+
 async def test_a_single_text_overtakes_a_job_that_waits() -> None:
     encoder = Encoder()
     async with started(encoder) as batcher:
@@ -331,3 +351,33 @@ async def test_what_expires_behind_a_running_batch_is_not_computed() -> None:
             await late.future
         await held.future
     assert [len(batch) for batch in encoder.batches] == [1]
+
+
+def expire(_batcher: Batcher, _entry: QueueEntry, clock: FakeClock) -> None:
+    clock.advance(6.0)
+
+
+def cancel(_batcher: Batcher, entry: QueueEntry, _clock: FakeClock) -> None:
+    entry.future.cancel()
+
+
+def promote(batcher: Batcher, entry: QueueEntry, _clock: FakeClock) -> None:
+    batcher.promote(entry)
+
+
+@pytest.mark.parametrize("leave", [expire, cancel, promote])
+async def test_nobody_owes_for_a_job_that_left_uncomputed(
+    leave: Callable[[Batcher, QueueEntry, FakeClock], None],
+) -> None:
+    encoder, clock = Encoder(), FakeClock()
+    async with started(encoder, clock=clock) as batcher:
+        held = await encoder.hold(batcher)
+        (job,) = batcher.submit([(b"", sequence(8))], deadline_s=5.0, priority=Priority.BULK)
+        (single,) = submit(batcher, sequence(1))
+        leave(batcher, job, clock)
+        encoder.gate.set()
+        await asyncio.gather(held.future, single.future, job.future, return_exceptions=True)
+        (newcomer,) = batcher.submit([(b"", sequence(8))], deadline_s=FAR_S, priority=Priority.BULK)
+        (other,) = submit(batcher, sequence(1))
+        assert newcomer.start_tag <= other.start_tag
+        await asyncio.gather(newcomer.future, other.future)
