@@ -1,4 +1,4 @@
-"""The README is true: its commands run, its tables are those of the code, its files exist."""
+"""The README is true: its commands run, its answers are shown as they are, its files exist."""
 
 import json
 import re
@@ -7,15 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from pydantic.fields import FieldInfo
 from rich.console import Console
 
 from export.bundle import export_bundle
-from service.settings import Settings
 from tests.support.service_process import ROOT, free_port, start_service, stop, wait_until_ready
 from tests.support.tiny import write_config, write_tiny_encoder
 from training.commands.fit import fit
@@ -106,22 +103,3 @@ def test_every_file_of_the_reading_order_exists() -> None:
         folder = ROOT / row[1:].split("/")[0]
         for path in re.findall(r"`([^`]+)`", row):
             assert (ROOT / path).exists() or (folder / path).exists(), path
-
-
-def test_the_settings_table_is_that_of_the_code() -> None:
-    shown = README.split("<!-- settings:")[1].split("-->", 1)[1].split("<!-- /settings -->")[0].strip()
-    assert shown == settings_table()
-
-
-def settings_table() -> str:
-    """Every variable with its default and description."""
-    rows = [f"| `ENCODEONCE_{name.upper()}` | {_default(field)} | {field.description} |"
-            for name, field in Settings.model_fields.items()]  # fmt: skip
-    return "\n".join(["| variable | default | what |", "|---|---|---|", *rows])
-
-
-def _default(field: FieldInfo) -> str:
-    default: Any = getattr(field.default, "value", field.default)
-    if isinstance(default, Path):
-        default = default.relative_to(ROOT)
-    return f"`{default}`"
