@@ -30,6 +30,7 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     "question_answering": ANSWERED,
     "multiple_choice": CHOSEN,
 }
+LOWER_IS_BETTER = frozenset({"mse"})
 CUTOFF = 10
 """Of nDCG."""
 

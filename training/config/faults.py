@@ -14,7 +14,7 @@ from training.config.optimization_faults import optimization_faults
 from training.config.schema import SECTIONS, UNION_MEMBERS, Config
 from training.config.sharing_faults import sharing_faults
 from training.config.task_faults import VARIABLE, data_faults, kind_faults, stride_faults
-from training.metrics import metric_names
+from training.metrics import LOWER_IS_BETTER, metric_names
 
 TASK_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
 
@@ -61,6 +61,12 @@ def _score_faults(entry: str, tasks: Mapping[str, Any]) -> Iterator[str]:
     known = metric_names(str(task.get("kind")), task.get("scheme")) if isinstance(task, dict) else ()
     if known and metric not in known:
         yield f"selection.score: {entry!r} is no metric of {name}{_alternatives(metric, known)}"
+    elif metric in LOWER_IS_BETTER:
+        rising = " or ".join(f"{name}.{each}" for each in known if each not in LOWER_IS_BETTER)
+        yield (
+            f"selection.score: {entry!r} falls as {name} gets better, and the highest score is chosen; take "
+            f"{rising}"
+        )
 
 
 def of_schema(fault: Mapping[str, Any]) -> str:

@@ -49,6 +49,14 @@ def faults_of(raw: object) -> tuple[str, ...]:
     return caught.value.faults
 
 
+def test_a_metric_that_falls_chooses_no_checkpoint(raw: dict[str, Any]) -> None:
+    raw["selection"] = {"score": ["mood.accuracy", "close.mse"]}
+    assert faults_of(raw) == (
+        "selection.score: 'close.mse' falls as close gets better, and the highest score is chosen; "
+        "take close.pearson or close.spearman",
+    )
+
+
 def test_every_mistake_is_reported_at_once_with_its_place_and_what_would_be_right(
     tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
