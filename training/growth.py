@@ -1,52 +1,12 @@
-"""Adding tasks to a trained model: heads alone, replay of known tasks, and what it gave and took."""
+"""Adding tasks to a trained model: replay of known tasks, and what it gave and took."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from rich.table import Table
 
-from training.config.optimization import (
-    BatchesConfig,
-    ConstantBalancingConfig,
-    PlainAggregationConfig,
-    PlainSamplingConfig,
-)
-from training.config.schema import Config
 from training.evaluation import Metrics
 from training.samplers.probabilities import power
-
-SEPARATE: Mapping[str, object] = {
-    "batches": BatchesConfig(),
-    "sampling": PlainSamplingConfig(),
-    "balancing": ConstantBalancingConfig(),
-    "loss_scale": "none",
-    "aggregation": PlainAggregationConfig(),
-    "hold": None,
-    "layer_decay": None,
-    "unfreeze_every": None,
-    "conflict_probe": False,
-}
-"""Settings of how tasks share an encoder that trains, where none does and heads have nothing in common."""
-
-
-def new_heads_alone(config: Config) -> Config:
-    """The configuration of a run that trains the added tasks' heads on the source's frozen encoder.
-
-    Args:
-        config: With a section ``growth``; it may declare other tasks, which are left out.
-    """
-    assert config.growth is not None  # noqa: S101 - the caller's promise
-    tasks = {name: config.tasks[name] for name in config.growth.add}
-    score = [entry for entry in config.selection.score or () if entry.partition(".")[0] in tasks]
-    return config.model_copy(
-        update={
-            "tasks": tasks,
-            "sharing": None,
-            "encoder": config.encoder.model_copy(update={"train": "frozen"}),
-            "training": config.training.model_copy(update=SEPARATE),
-            "selection": config.selection.model_copy(update={"score": tuple(score) or None}),
-        }
-    )
 
 
 def replay_probabilities(sizes: Mapping[str, int], added: Collection[str], share: float) -> dict[str, float]:

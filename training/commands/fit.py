@@ -14,7 +14,6 @@ from training.commands.evaluate import evaluate_run
 from training.commands.growing import report_growth
 from training.config.file import dump_config, load_config
 from training.config.schema import Config
-from training.growth import new_heads_alone
 from training.history import HistoryWriter, read_history, task_bests
 from training.observing import Observer, Observers
 from training.processes import this_process
@@ -40,8 +39,6 @@ def fit(
         growth: The command line's section of that name, instead of the file's.
     """
     config = load_config(config_file, growth=growth)
-    if config.growth is not None and not config.growth.joint:
-        config = new_heads_alone(config)
     if fit_config(config, output, resume=resume, console=console):
         say(console, f"Finished. Next: {_next_command(config, output)}")
 

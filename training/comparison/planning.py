@@ -6,24 +6,8 @@ from dataclasses import dataclass
 from training.comparison.identity import config_hash
 from training.comparison.results import RunResult, run_name
 from training.comparison.study import Study
-from training.config.optimization import (
-    BatchesConfig,
-    ConstantBalancingConfig,
-    PlainAggregationConfig,
-    PlainSamplingConfig,
-)
 from training.config.schema import Config
-
-ALONE: Mapping[str, object] = {
-    "batches": BatchesConfig(),
-    "sampling": PlainSamplingConfig(),
-    "balancing": ConstantBalancingConfig(),
-    "loss_scale": "none",
-    "aggregation": PlainAggregationConfig(),
-    "hold": None,
-    "conflict_probe": False,
-}
-"""Settings that say how tasks share a run, as they are for one task by itself."""
+from training.config.unshared import ALONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

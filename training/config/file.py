@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from training.config.faults import between_fields, of_schema
 from training.config.schema import Config
 from training.config.task_faults import VARIABLE
+from training.config.unshared import new_heads_alone
 from training.errors import ConfigError
 
 
@@ -48,6 +49,9 @@ def load_yaml(path: Path) -> object:
 def parse_config(raw: object, *, source: str = "configuration") -> Config:
     """Validate a parsed YAML document.
 
+    Returns:
+        What is trained: of a file that adds heads alone to a trained model, these heads on a frozen encoder.
+
     Raises:
         ConfigError: Naming every mistake.
     """
@@ -62,7 +66,7 @@ def parse_config(raw: object, *, source: str = "configuration") -> Config:
         faults = [of_schema(fault) for fault in error.errors(include_url=False)] + faults
     if config is None or faults:
         raise ConfigError(source, faults)
-    return config
+    return new_heads_alone(config) if config.growth is not None and not config.growth.joint else config
 
 
 def dump_config(config: Config) -> str:

@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.growing import NEW_TASKS, growing_config
+from tests.support.tiny import write_config
+from training.__main__ import main
 from training.checkpoint import RunFolder
-from training.config.file import parse_config
+from training.comparison.study import load_study
+from training.config.file import dump_config, load_config, parse_config
 from training.errors import ConfigError
 
 Raw = Callable[..., dict[str, Any]]
@@ -23,6 +27,18 @@ def raw(tmp_path: Path, tiny_encoder: Path, tiny_run: Path) -> Raw:
         return config
 
     return build
+
+
+def test_heads_alone_are_all_that_a_file_without_joint_means_whoever_reads_it(
+    raw: Raw, tmp_path: Path
+) -> None:
+    file = write_config(tmp_path / "grown.yaml", raw())
+    for config in (load_config(file), load_study(file).configs["joint"]):
+        assert tuple(config.tasks) == NEW_TASKS
+        assert config.encoder.train == "frozen"
+    assert parse_config(yaml.safe_load(dump_config(config))) == config
+    assert len(parse_config(raw(joint=True)).tasks) > len(NEW_TASKS)
+    assert main(["affinity", str(file), "--output", str(tmp_path / "affinity")]) == 2
 
 
 def faults_of(raw: dict[str, Any]) -> list[str]:
