@@ -1,7 +1,7 @@
 """Configuration → samplers, balancers, aggregators and the rest of multitask optimisation."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accelerate import Accelerator
 from torch import nn
@@ -145,7 +145,10 @@ def build_average(config: AveragingConfig | None) -> WeightAverage | None:
 def _by_batches(training: TrainingConfig, factory: SamplerFactory) -> Sampler:
     batches = training.batches
     if isinstance(batches, CycleConfig):
-        return CycleSampler(_build_single(training, factory), factory.metabatch(), n=batches.n)
+        # A plan of single tasks is to be played to its end by the draws that the cycle leaves it.
+        singles = max(1, CycleSampler.draws_of_often(factory.draws, n=batches.n))
+        single = _build_single(training, replace(factory, draws=singles))
+        return CycleSampler(single, factory.metabatch(), n=batches.n)
     if isinstance(batches, TwoPhaseConfig):
         single = _build_single(training, factory)
         second = (

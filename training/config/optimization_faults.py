@@ -9,6 +9,8 @@ from training.config.optimization import NEEDS_EVERY_TASK
 from training.config.sharing import SHARING, WITHOUT_COMMON_PARAMETERS, WITHOUT_SHARED_PARAMETERS
 
 SUM = "sum"
+PLANNED = frozenset({"annealed_to_uniform", "annealed_to_size", "staged"})
+"""Samplers that divide a run's draws into parts."""
 
 
 def optimization_faults(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -21,6 +23,7 @@ def optimization_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     given = encoder if isinstance(encoder, dict) else {}
     frozen = given.get("train") == "frozen"
     yield from _sampling_faults(training.get("sampling"), names)
+    yield from _plan_faults(training)
     yield from _every_task_faults(training)
     yield from _aggregation_faults(training)
     yield from _frozen_faults(training, raw.get("sharing"), names) if frozen else ()
@@ -59,6 +62,18 @@ def _sampling_faults(sampling: object, names: list[str]) -> Iterator[str]:
     numbers_given = isinstance(epochs, int) and isinstance(reach, int)
     if method(sampling) == "annealed_to_size" and numbers_given and reach > epochs:
         yield f"sampling.reach: {reach} of {epochs} epochs is never reached"
+
+
+def _plan_faults(training: Mapping[str, Any]) -> Iterator[str]:
+    """Samplers that change over the run, where nobody knows before how often they are drawn from."""
+    sampling = method(training.get("sampling"))
+    if sampling in PLANNED and method(training.get("batches")) == "two_phase":
+        yield (
+            f"sampling: {sampling} is a plan for the whole run, but nobody knows when the second phase of "
+            "batches: two_phase begins: take another sampling, or other batches"
+        )
+    if sampling == "staged" and training.get("hold") is not None:
+        yield "hold: it would use up the plan of sampling: staged by turns that it passes over: leave one out"
 
 
 def _coverage_faults(place: str, given: Iterable[str], names: list[str]) -> Iterator[str]:

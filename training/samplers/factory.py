@@ -26,7 +26,7 @@ class SamplerFactory:
     Attributes:
         sizes: Examples of each task, in the order of the file.
         batch_size: Examples a batch.
-        draws: Of the whole run.
+        draws: That a sampler will be asked for in the whole run.
         seed: Of the whole run.
     """
 

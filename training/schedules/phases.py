@@ -113,6 +113,12 @@ class CycleSampler:
         self._n = n
         self._draws = 0
 
+    @staticmethod
+    def draws_of_often(draws: int, *, n: int) -> int:
+        """How many of the first ``draws`` go to the sampler that is drawn from N times."""
+        cycles, rest = divmod(draws, n + 1)
+        return cycles * n + rest  # the last draw of a cycle is the other's, and the rest has none
+
     @property
     def probabilities(self) -> Mapping[str, float]:
         """Mean over a cycle."""

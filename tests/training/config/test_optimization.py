@@ -49,6 +49,18 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"sampling": {"name": "annealed_to_size", "epochs": 4, "reach": 5}},
         "training.sampling.reach: 5 of 4 epochs is never reached",
     ),
+    "stages in a phase of unknown length": (
+        {"sampling": "staged", "batches": "two_phase"},
+        "training.sampling: staged is a plan for the whole run, but nobody knows when the second phase",
+    ),
+    "annealing in a phase of unknown length": (
+        {"sampling": "annealed_to_size", "batches": {"name": "two_phase", "cycle": 2}},
+        "training.sampling: annealed_to_size is a plan for the whole run",
+    ),
+    "stages whose turns are passed over": (
+        {"sampling": "staged", "hold": "far_ahead"},
+        "training.hold: it would use up the plan of sampling: staged",
+    ),
     "a balancer without all tasks": (
         {"balancing": "geometric_mean"},
         "training.balancing: geometric_mean needs every task in every step: set batches: metabatch, found "

@@ -49,6 +49,13 @@ def test_an_n_to_one_cycle_ends_with_the_other_sampler() -> None:
     assert sampler.probabilities == pytest.approx({"a": (1.5 + 1) / 4, "b": (1.5 + 1) / 4})
 
 
+@given(draws=st.integers(0, 50), n=st.integers(1, 6))
+def test_a_cycle_knows_how_many_draws_it_leaves_to_the_first_sampler(draws: int, n: int) -> None:
+    sampler = CycleSampler(RoundRobinSampler(TASKS), EveryTaskSampler(TASKS), n=n)
+    singles = [drawn for drawn in (sampler.draw() for _ in range(draws)) if len(drawn) == 1]
+    assert CycleSampler.draws_of_often(draws, n=n) == len(singles)
+
+
 @given(scores=st.lists(st.floats(0, 1), max_size=8), later=st.lists(st.floats(0, 1), max_size=8))
 def test_restored_phases_and_cycles_go_on_as_before(scores: list[float], later: list[float]) -> None:
     for build in (
