@@ -28,7 +28,7 @@ class StepReport:
 
     Attributes:
         losses: Unweighted means over the step's batches.
-        weights: How much of each task's own gradient the shared parameters got.
+        weights: How much of each task's own gradient, the mean over its batches, the shared parameters got.
         cosines: Between every two tasks' gradients, where they were kept apart.
         probabilities: Share of the coming draws that each task was in, before the step.
         penalty: What the sharing layer added to the loss, if it adds something.
@@ -126,6 +126,19 @@ class GradientStep(ABC):
 
     def _wants_norms(self) -> bool:
         return self.weighing.balancer.needs_gradient_norms
+
+
+def shares_of_step(weights: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """How much of each task's gradient is in a step, where its draws count alike: 0 for one without the task.
+
+    Args:
+        weights: Of the tasks in each draw.
+    """
+    total: dict[str, float] = {}
+    for draw in weights:
+        for name, weight in draw.items():
+            total[name] = total.get(name, 0.0) + weight / len(weights)
+    return total
 
 
 def means(values: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from torchjd.aggregation import Aggregator
 from training.aggregation import TaskGradients, combine, recall, remember
 from training.balancing import LossWeighing
 from training.conflict import pairwise
-from training.gradients.base import Draw, GradientStep, StepReport, means
+from training.gradients.base import Draw, GradientStep, StepReport, means, shares_of_step
 from training.gradients.processes import sum_over_processes
 from training.seeding import seeded
 
@@ -72,10 +72,12 @@ class CombinedGradients(GradientStep):
         self._rows.write(combination.gradient * scale if scale != 1 else combination.gradient)
         self._scale_own(weights)
         self._rows.clear()
-        shares = dict(zip(tasks, combination.weights.tolist(), strict=True))
+        combined = dict(zip(tasks, combination.weights.tolist(), strict=True))
         return StepReport(
             losses=self._losses,
-            weights={name: weights[name] * share for name, share in shares.items()},
+            weights=shares_of_step(
+                [{name: weights[name] * combined[name] for name in draw} for draw in draws]
+            ),
             cosines=pairwise(tasks, combination.gramian),
         )
 

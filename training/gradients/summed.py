@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from training.balancing import LossWeighing
-from training.gradients.base import Draw, GradientStep, StepReport, means
+from training.gradients.base import Draw, GradientStep, StepReport, means, shares_of_step
 from training.gradients.processes import sum_over_processes
 
 
@@ -49,7 +49,7 @@ class SummedGradients(GradientStep):
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         sum_over_processes(self._accelerator, gradients)
         self._losses = means(losses)
-        return StepReport(losses=self._losses, weights=means(weights))
+        return StepReport(losses=self._losses, weights=shares_of_step(weights))
 
 
 def _weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -165,6 +165,24 @@ def test_the_report_has_unweighted_losses_effective_weights_and_cosines() -> Non
 
 
 @pytest.mark.parametrize("kind", ["summed", "combined"])
+def test_the_weights_of_a_step_of_several_draws_are_shares_of_the_step(kind: str) -> None:
+    model = SmallModel()
+    draws = [batch_losses(model, n, (name,)) for n, name in enumerate("aaab")]
+    make = summed(model, accumulation=4) if kind == "summed" else combined(model, "sum", accumulation=4)
+    model.zero_grad()
+    report = make(draws, step=0)
+    assert report.weights == pytest.approx({"a": 0.75, "b": 0.5 * 0.25}), "b is declared at 0.5"
+    body = list(model.body.parameters())
+    found = torch.cat([p.grad.flatten() for p in body if p.grad is not None])
+    rows = {name: torch.zeros_like(found) for name in "ab"}
+    for draw, count in zip(draws, (3, 3, 3, 1), strict=True):
+        for name, compute in draw.items():
+            own = torch.cat([g.flatten() for g in torch.autograd.grad(compute(), body)])
+            rows[name] += own / count
+    torch.testing.assert_close(found, sum(report.weights[name] * rows[name] for name in rows))
+
+
+@pytest.mark.parametrize("kind", ["summed", "combined"])
 def test_gradnorm_sees_the_last_shared_layers_norms(kind: str) -> None:
     model = SmallModel()
     draw = batch_losses(model, 6)
