@@ -89,6 +89,11 @@ def test_the_command_measures_along_one_run_and_reports(
     assert "tiny: 4 steps, measured at every 2." in capsys.readouterr().out
     assert not list(output.glob("checkpoints"))
 
+    raw["training"]["unfreeze_every"] = 1
+    assert main(["affinity", str(write_config(file, raw)), "--output", str(output)]) == 2
+    assert "training.unfreeze_every: the parameters that step" in capsys.readouterr().err
+
+    raw["training"].pop("unfreeze_every")
     raw["tasks"].pop("stars")
     assert main(["affinity", str(write_config(file, raw)), "--output", str(output)]) == 2
     assert "expected at least two" in capsys.readouterr().err

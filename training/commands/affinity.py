@@ -41,6 +41,10 @@ def affinity(config_file: Path, output: Path, *, every: int, rate: float, consol
         faults.append("tasks: affinity is between tasks: expected at least two")
     if config.encoder.train == "frozen":
         faults.append("encoder.train: affinity is a matter of shared parameters that train: set full")
+    if config.training.unfreeze_every is not None:
+        faults.append(
+            "training.unfreeze_every: the parameters that step must be the same all along: leave it out"
+        )
     if faults:
         raise ConfigError(str(config_file), faults)
     run = build_run(config, RunFolder(output))

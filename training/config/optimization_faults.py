@@ -26,7 +26,8 @@ def optimization_faults(raw: Mapping[str, Any]) -> Iterator[str]:
     yield from _plan_faults(training)
     yield from _every_task_faults(training)
     yield from _aggregation_faults(training)
-    yield from _frozen_faults(training, raw.get("sharing"), names) if frozen else ()
+    if frozen or training.get("unfreeze_every"):
+        yield from _shared_faults(training, raw.get("sharing"), names, frozen=frozen)
     if given.get("frozen_layers") and training.get("unfreeze_every"):
         yield "unfreeze_every: thaws every layer in turn: set encoder.frozen_layers: 0, or leave it out"
     if method(training.get("balancing")) == "famo" and training.get("gradient_accumulation", 1) != 1:
@@ -115,17 +116,20 @@ def _aggregation_faults(training: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _frozen_faults(training: Mapping[str, Any], sharing: object, names: list[str]) -> Iterator[str]:
-    """Methods that work on shared parameters, where none of the encoder trains."""
+def _shared_faults(
+    training: Mapping[str, Any], sharing: object, names: list[str], *, frozen: bool
+) -> Iterator[str]:
+    """Methods that work on shared parameters, where none of the encoder trains, or none does at first."""
     layer = method(sharing)
     given = sharing.get("tasks") if isinstance(sharing, dict) else None
     several_share = layer in SHARING and layer not in WITHOUT_SHARED_PARAMETERS
     all_share = several_share and layer not in WITHOUT_COMMON_PARAMETERS
     all_share = all_share and set(names) <= set(given if isinstance(given, list) else names)
-    lack = "but none trains: set encoder.train: full, or a sharing layer"
-    name = method(training.get("aggregation"), SUM)
-    if name in METHODS and name != SUM and not several_share:
-        yield f"aggregation: {name} combines gradients of parameters that tasks share, {lack}"
+    lack = (
+        "but none trains: set encoder.train: full, or a sharing layer"
+        if frozen
+        else "but none trains at first: leave unfreeze_every out, or take a sharing layer"
+    )
     if method(training.get("balancing")) == "gradnorm" and not all_share:
         yield (
             f"balancing: gradnorm compares gradients of parameters that every task uses, {lack} with "
@@ -133,7 +137,10 @@ def _frozen_faults(training: Mapping[str, Any], sharing: object, names: list[str
         )
     if training.get("conflict_probe") and not several_share:
         yield f"conflict_probe: compares gradients of parameters that tasks share, {lack}"
-    for place in ("layer_decay", "unfreeze_every"):
+    name = method(training.get("aggregation"), SUM)
+    if frozen and name in METHODS and name != SUM and not several_share:
+        yield f"aggregation: {name} combines gradients of parameters that tasks share, {lack}"
+    for place in ("layer_decay", "unfreeze_every") if frozen else ():
         if training.get(place):
             yield f"{place}: only for an encoder that trains: set encoder.train: full, or leave it out"
 

@@ -112,6 +112,23 @@ def test_what_works_on_shared_parameters_needs_some_that_train(
         parse_config(raw)
 
 
+@pytest.mark.parametrize(
+    ("training", "place"),
+    [
+        ({"balancing": "gradnorm", "batches": "metabatch"}, "balancing: gradnorm compares gradients"),
+        ({"conflict_probe": True}, "conflict_probe: compares gradients of parameters that tasks share"),
+    ],
+)
+def test_what_compares_shared_gradients_from_the_first_step_needs_some_that_train_then(
+    small_config: SmallConfig, training: dict[str, Any], place: str
+) -> None:
+    raw = small_config(unfreeze_every=3, **training)
+    with pytest.raises(ConfigError, match=rf"training\.{place}.* but none trains at first: leave unfreeze"):
+        parse_config(raw)
+    raw["sharing"] = "mmoe"
+    parse_config(raw)
+
+
 def test_layers_are_frozen_or_thawed_but_not_both(small_config: SmallConfig) -> None:
     raw = small_config(unfreeze_every=3)
     raw["encoder"]["frozen_layers"] = 1
