@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from training.batches import collate
-from training.examples import EncodedExamples
+from training.examples import EncodedExamples, evenly
 from training.kinds.base import Kind
 
 MAX_EXAMPLES = 256
@@ -17,10 +17,11 @@ def loss_of_a_guess(kind: Kind, examples: EncodedExamples, *, pad_token_id: int)
 
     Args:
         kind: Of the task.
-        examples: As the task learns from them; the first 256 are taken.
+        examples: As the task learns from them; at most 256 are taken, evenly spaced.
         pad_token_id: Of the encoder.
     """
-    batch = collate(examples, range(min(len(examples), MAX_EXAMPLES)), pad_token_id=pad_token_id)
+    taken = evenly(len(examples), MAX_EXAMPLES)  # a file may be sorted by its labels
+    batch = collate(examples, taken, pad_token_id=pad_token_id)
     shape: tuple[int, ...] = (len(batch.example_ids), kind.num_outputs)
     if kind.is_token_level:
         shape = (*batch.inputs.input_ids.shape, kind.num_outputs)

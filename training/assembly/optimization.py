@@ -8,6 +8,7 @@ from torch import nn
 
 from training.aggregation import METHODS, build_aggregator
 from training.balancing import Balancer, BalancerFactory, FixedScale, InitialScale, LossScale, LossWeighing
+from training.balancing.scale import SMALLEST
 from training.config.optimization import (
     AveragingConfig,
     BatchesConfig,
@@ -18,6 +19,7 @@ from training.config.optimization import (
     TwoPhaseConfig,
 )
 from training.config.schema import TrainingConfig
+from training.errors import ConfigError
 from training.gradients import CombinedGradients, GradientStep, SummedGradients
 from training.model import MultitaskModel
 from training.samplers import Sampler, SamplerFactory
@@ -88,7 +90,12 @@ def build_weighing(
         shape: Of the run.
         weights: Declared ones of the tasks.
         chances: Loss of a guess, of each task.
+
+    Raises:
+        ConfigError: If a loss is to be divided by one that is nearly 0.
     """
+    if training.loss_scale == "chance":
+        _check_chances(chances)
     ones = dict.fromkeys(shape.sizes, 1.0)
     scales: Mapping[str, Callable[[], LossScale]] = {
         "none": lambda: FixedScale(ones),
@@ -177,6 +184,17 @@ def _build_single(training: TrainingConfig, factory: SamplerFactory) -> Sampler:
         "mt_dnn": factory.mt_dnn,
     }
     return builders[sampling.name](**sampling.model_dump(exclude={"name"}))
+
+
+def _check_chances(chances: Mapping[str, float]) -> None:
+    faults = [
+        f"training.loss_scale: the values of tasks.{task} are nearly all alike, so that a guess loses "
+        f"{loss:.2g}: nothing to divide by; set initial or none"
+        for task, loss in chances.items()
+        if loss < SMALLEST
+    ]
+    if faults:
+        raise ConfigError("the configuration", faults)
 
 
 def _build_balancer(training: TrainingConfig, shape: Shape) -> Balancer:
