@@ -9,8 +9,8 @@ B6   all tasks on single texts ÷ one task
 
 Each ratio compares two sides that run in turn on the same texts (A B A B …), with the same number of encoder
 threads; the result is the ratio of their medians. The service is a real `bentoml serve` on 127.0.0.1. Texts
-are sentences that no cache has seen. The bare loop is described in `loadtests/bare_loop.py`. All rows take
-about ten minutes on two cores; nothing else should run meanwhile.
+are sentences that no cache has seen. The bare loop is described in `loadtests/bare_loop.py`. All rows but
+B14 take about ten minutes on two cores, B14 half an hour more; nothing else should run meanwhile.
 
 For a quick look: --pairs 2 --texts 512 --window 3 --starts 1 --requests 2000.
 """

@@ -74,9 +74,13 @@ def read_questions(data: Path, *, count: int, words: int, seed: int) -> list[Que
         seed: Of all draws.
 
     Raises:
-        LoadTestError: If the file has too few questions or words.
+        LoadTestError: If the file cannot be read, or has too few questions or words.
     """
-    rows = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = data.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line.strip()]
+    except (OSError, ValueError) as error:
+        raise LoadTestError(f"{data} cannot be read as JSON lines: {error}") from error
     paragraphs = list(dict.fromkeys(row["context"] for row in rows))
     answerable = [row for row in rows if row["answers"]]
     if len(answerable) < count:
@@ -164,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(report(alone, at_the_end, windows=float(np.mean(windows)), questions=len(questions)))
         return 0 if holds(alone, at_the_end, ratio=options.ratio) else 1
     except LoadTestError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
 
 

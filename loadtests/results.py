@@ -10,8 +10,6 @@ from typing import Any
 from loadtests.ratios import Spread
 from loadtests.report import Circumstances, RowResult, Target
 
-DEFAULT_FOLDER = Path(".peers/results")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:

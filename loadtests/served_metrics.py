@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import numpy as np
 from rich.console import Console
 from tokenizers import Tokenizer
 
@@ -27,7 +26,8 @@ from service.cpus import usable_cpus
 from training.assembly.data import build_tasks, with_tags
 from training.config.file import load_config
 from training.config.schema import Config
-from training.data import encode_examples, load_examples
+from training.config.tasks import DataConfig
+from training.data import encode_examples, load_dev, load_examples
 from training.errors import TrainingError
 from training.examples import Examples
 from training.kinds.base import Calibration
@@ -72,13 +72,6 @@ def calibration_of(entry: TaskEntry) -> Calibration:
     )
 
 
-def evenly(examples: Examples, rows: int | None) -> Examples:
-    """So many examples, evenly spaced; all of them if None."""
-    if rows is None or rows >= len(examples):
-        return examples
-    return examples.take(np.linspace(0, len(examples) - 1, rows).round().astype(int).tolist())
-
-
 def tasks_of(config: Config, manifest: Manifest, wanted: Sequence[str]) -> dict[str, Task]:
     """The configuration's tasks that are asked for.
 
@@ -121,7 +114,7 @@ def measure(
         (bundle / TOKENIZER_FILE).read_text(encoding="utf-8"), manifest.encoder.max_length
     )
     given = {
-        name: evenly(load_examples(task, files.get(name, config.tasks[name].data.dev)), rows)
+        name: _examples(task, config.tasks[name].data, files.get(name)).thinned(rows)
         for name, task in tasks.items()
     }
     measured = []
@@ -140,6 +133,11 @@ def measure(
             stated = entry.metrics.get(next(iter(metrics))) if is_whole_dev else None
             measured.append(Measured(task=name, rows=len(examples), metrics=metrics, stated=stated))
     return measured
+
+
+def _examples(task: Task, data: DataConfig, file: str | None) -> Examples:
+    """A file's rows; by default the dev rows that the manifest's metrics are of."""
+    return load_dev(task, data) if file is None else load_examples(task, file)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,10 +17,12 @@ import httpx
 from rich.console import Console
 
 from loadtests.answered_metrics import ask, measure_answers
+from loadtests.errors import LoadTestError
 from loadtests.served_answers import TOLERANCE, compare_answers
 from loadtests.server import serve
 from training.assembly.trained import TrainedModel, load_model
 from training.data import encode_examples, load_examples
+from training.errors import TrainingError
 from training.evaluation import predict_logits
 from training.kinds.base import Calibration
 from training.progress import build_progress
@@ -104,16 +106,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     console = Console()
-    trained = load_model(options.run)
-    with serve(options.bundle, threads=options.threads) as server, build_progress(console) as progress:
-        bar = progress.add_task("comparing", total=None, note="")
-        with httpx.Client(base_url=server.url, timeout=120.0) as client:
+    try:
+        trained = load_model(options.run)
+        with (
+            serve(options.bundle, threads=options.threads) as server,
+            build_progress(console) as progress,
+            httpx.Client(base_url=server.url, timeout=120.0) as client,
+        ):
+            bar = progress.add_task("comparing", total=None, note="")
             parities = [
                 compare(
                     trained, task, client, rows=options.rows, on_rows=lambda done: progress.advance(bar, done)
                 )
                 for task in trained.tasks
             ]
+    except (TrainingError, LoadTestError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     print(report(parities))
     return 0 if all(each.holds for each in parities) else 1
 

@@ -105,7 +105,8 @@ def run_report(options: argparse.Namespace, console: Console) -> None:
     """The page and its picture."""
     surveys, rows = load_surveys(options.results), load_rows(options.results)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(page(rows, surveys), encoding="utf-8")
+    titles = {name: peer.title for name, peer in PEERS.items()}
+    options.output.write_text(page(rows, surveys, peers=titles), encoding="utf-8")
     if any(each.fault is None for each in surveys):
         file = options.output.parent / PICTURE
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -35,18 +35,13 @@ class EveryTask(Ours):
         return {"inputs": [{"text": text}], "tasks": list(self.tasks)}
 
 
-def measure_b4(surveys: Sequence[Survey]) -> list[RowResult]:
-    """What the surveys say of the best peer at each concurrency."""
+def measure_b4(surveys: Sequence[Survey]) -> list[tuple[RowResult, Survey]]:
+    """What the surveys say of the best peer at each concurrency, and which of them says it."""
     rows = []
     for concurrency in CONCURRENCIES:
         best = best_of(surveys, concurrency=concurrency)
-        rows.append(
-            row(
-                f"B4/{concurrency}",
-                best.ratio(concurrency),
-                detail=_rates(best.ratio(concurrency), best.title),
-            )
-        )
+        found = best.ratio(concurrency)
+        rows.append((row(f"B4/{concurrency}", found, detail=_rates(found, best.title)), best))
     return rows
 
 

@@ -45,9 +45,8 @@ class Measuring:
         for peer in wanted:
             save(self._survey(peer), self.results)
         measured = [each for each in load_surveys(self.results) if each.fault is None]
-        if wanted and measured:
-            load = max(self.circumstances.load, *(each.load for each in measured))
-            save_rows(measure_b4(measured), replace(self.circumstances, load=load), self.results)
+        for row, best in measure_b4(measured) if measured else ():
+            save_rows([row], self._circumstances_of(best), self.results)
 
     def rows(self, names: Sequence[str]) -> None:
         """Measure each row that has no result.
@@ -95,12 +94,23 @@ class Measuring:
         """
         return PEERS[best_of(load_surveys(self.results), concurrency=BUSY).peer]
 
+    def _circumstances_of(self, survey: Survey) -> Circumstances:
+        """A survey may be older than this call."""
+        return replace(
+            self.circumstances,
+            commit=survey.commit,
+            command=survey.command,
+            started=dt.datetime.fromisoformat(survey.at),
+            load=survey.load,
+        )
+
     def _survey(self, peer: Peer) -> Survey:
         at = self._clock()
         try:
             if not is_installed(peer, self.contest.folder):
                 raise LoadTestError(f"not installed: python -m loadtests.peers install {peer.name}")
-            return survey(self.contest, peer, on_step=lambda words: self.say(f"{words}: {self._clock()}"))
+            found = survey(self.contest, peer, on_step=lambda words: self.say(f"{words}: {self._clock()}"))
+            return replace(found, commit=self.circumstances.commit, command=self.circumstances.command)
         except LoadTestError as error:
             self.say(f"{peer.name}: not measured: {error}")
             return Survey(peer=peer.name, title=peer.title, at=at, load=0.0, fault=str(error))

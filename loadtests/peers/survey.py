@@ -112,6 +112,9 @@ class Survey:
     """When, UTC."""
     load: float
     """Cores that were busy before the peer was started."""
+    commit: str = "unknown"
+    """Of our side."""
+    command: str = "unknown"
     fault: str | None = None
     """Why there is nothing to compare."""
     worst_score: float = 0.0

@@ -20,19 +20,20 @@ minutes, and a figure is the ratio of their medians: above 1 is in our favour wh
 1 where times or memory are."""
 
 
-def page(rows: Mapping[str, Measured], surveys: Sequence[Survey]) -> str:
+def page(rows: Mapping[str, Measured], surveys: Sequence[Survey], *, peers: Mapping[str, str]) -> str:
     """The whole page as Markdown.
 
     Args:
         rows: Measured rows by id; the others are shown as not measured.
         surveys: Of the peers.
+        peers: Titles of all that there are, by name; likewise.
     """
     parts = [INTRODUCTION]
     if any(each.fault is None for each in surveys):
         parts += [
             f"![Requests a second of each service, as a share of EncodeOnce's in the same minutes]({PICTURE})"
         ]
-        parts += ["## Peers", peers_table(surveys), PEERS_NOTE]
+        parts += ["## Peers", peers_table(surveys, peers), PEERS_NOTE]
     parts += ["## Targets", targets_table(rows), *_notes(rows)]
     return "\n\n".join([*parts, HOW]) + "\n"
 
@@ -59,8 +60,8 @@ proportional set size (PSS) of all processes of a service; EncodeOnce holds six 
 Idle is what a service keeps busy, of a core, while nobody asks."""
 
 
-def peers_table(surveys: Sequence[Survey]) -> str:
-    """A line for each peer, the quickest at high concurrency first; those that were refused last."""
+def peers_table(surveys: Sequence[Survey], peers: Mapping[str, str]) -> str:
+    """A line for each peer, the quickest at high concurrency first; those without figures last."""
     measured = sorted(
         (each for each in surveys if each.fault is None),
         key=lambda each: each.ratio(CONCURRENCIES[-1]).of_medians,
@@ -76,7 +77,9 @@ def peers_table(surveys: Sequence[Survey]) -> str:
         cells += [f"{each.ready_s:.0f} s", f"{each.worst_score:.0e}", each.at.removesuffix("+00:00")]
         cells.append("" if each.is_calm else f"{each.load:.1f} cores busy otherwise: not valid")
         lines.append(f"| {' | '.join(cells)} |")
-    lines += [_fault_line(each) for each in surveys if each.fault is not None]
+    lines += [_line_without_figures(each.title, each.fault) for each in surveys if each.fault is not None]
+    known = {each.peer for each in surveys}
+    lines += [_line_without_figures(title) for name, title in peers.items() if name not in known]
     return "\n".join(lines)
 
 
@@ -86,10 +89,10 @@ def _their_share(survey: Survey, concurrency: int) -> str:
     return f"{1 / found.of_medians:.2f} ({min(pairs):.2f} to {max(pairs):.2f})"
 
 
-def _fault_line(survey: Survey) -> str:
-    (why, *_) = (survey.fault or "").splitlines()
+def _line_without_figures(title: str, fault: str | None = None) -> str:
     empty = " |" * (len(CONCURRENCIES) + 5)
-    return f"| {survey.title} |{empty} not measured: {why.replace('|', '/')} |"
+    why = NOT_YET if fault is None else f"not measured: {fault.splitlines()[0].replace('|', '/')}"
+    return f"| {title} |{empty} {why} |"
 
 
 def targets_table(rows: Mapping[str, Measured]) -> str:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from export.manifest import read_manifest
 from loadtests.errors import LoadTestError
-from loadtests.served_metrics import Measured, evenly, main, report, tasks_of
+from loadtests.served_metrics import Measured, main, measure, report, tasks_of
 from training.assembly.trained import load_saved_config
 from training.checkpoint import CONFIG_FILE
-from training.examples import Example, Examples
+from training.config.file import load_config
 
 
 def measured(*, stated: float | None) -> Measured:
@@ -26,13 +27,6 @@ def test_the_table_has_the_primary_metric_first_and_no_figure_that_is_not_stated
     assert "| a | 3 | accuracy | 0.5000 |  | ece 0.1000 |" in report([measured(stated=None)])
 
 
-@pytest.mark.parametrize(("rows", "expected"), [(None, "0123456789"), (20, "0123456789"), (4, "0369")])
-def test_rows_are_spread_over_the_whole_file(rows: int | None, expected: str) -> None:
-    items = tuple(Example(input={"text": str(number)}, target=0, row=number + 1) for number in range(10))
-    chosen = evenly(Examples(origin="x", items=items), rows)
-    assert "".join(example.input["text"] for example in chosen) == expected
-
-
 def test_a_task_that_bundle_or_configuration_lacks_is_named(tiny_run: Path, tiny_bundle: Path) -> None:
     config = load_saved_config(tiny_run / CONFIG_FILE)
     with pytest.raises(LoadTestError, match="no task nonsense; bundle and configuration have"):
@@ -46,3 +40,15 @@ def test_a_freshly_exported_bundle_is_served_with_the_metrics_that_it_states(
     rows = [line.split("|") for line in capsys.readouterr().out.splitlines()[2:]]
     assert {row[1].strip() for row in rows} == set(read_manifest(tiny_bundle).tasks)
     assert all(float(row[4]) == pytest.approx(float(row[5]), abs=0.002) for row in rows)
+
+
+def test_of_thinned_dev_rows_those_are_asked_that_were_measured(
+    tiny_run: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    task = next(iter(read_manifest(tiny_bundle).tasks))
+    raw = yaml.safe_load((tiny_run / CONFIG_FILE).read_text(encoding="utf-8"))
+    raw["tasks"][task]["data"]["max_dev_rows"] = 2
+    file = tmp_path / "thinned.yaml"
+    file.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    (found,) = measure(tiny_bundle, load_config(file), wanted=[task], rows=None, files={})
+    assert found.rows == 2

@@ -1,5 +1,6 @@
 """A real measurement beside a real peer: plain BentoML needs no environment of its own."""
 
+import datetime as dt
 import shutil
 from dataclasses import replace
 from itertools import islice, product
@@ -11,10 +12,10 @@ from export.manifest import read_manifest
 from loadtests.peers.known import PEERS
 from loadtests.peers.measuring import Measuring
 from loadtests.peers.rounds import QUICK
-from loadtests.peers.survey import Contest, load_surveys
+from loadtests.peers.survey import Contest, load_surveys, save
 from loadtests.peers.texts import Rotation
 from loadtests.results import load_rows
-from tests.loadtests.peers.samples import CALM
+from tests.loadtests.peers.samples import CALM, survey_of
 from tests.support.tiny import WORDS
 
 ROUNDS = replace(
@@ -77,3 +78,12 @@ def test_a_peer_is_measured_beside_us_and_what_is_missing_is_noted(
     rows = load_rows(measuring.results)
     assert set(rows) == {"B4/1", "B4/16", "B4/64", "B8/1", "B8/16"}, said
     assert all(each.row.value > 0 for each in rows.values())
+
+
+def test_b4_is_of_the_commit_and_hour_at_which_the_best_peer_was_measured(measuring: Measuring) -> None:
+    best = replace(survey_of("litserve", ours=200, theirs=150), commit="0ldc0de", at="2026-01-02T03:04+00:00")
+    for each in (best, survey_of("bentoml", ours=200, theirs=50)):
+        save(each, measuring.results)
+    measuring.surveys([])
+    found = load_rows(measuring.results)["B4/64"].circumstances
+    assert (found.commit, found.started) == ("0ldc0de", dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.UTC))

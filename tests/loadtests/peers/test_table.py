@@ -28,11 +28,13 @@ def test_a_figure_of_a_busy_machine_meets_nothing() -> None:
 def test_peers_are_listed_by_speed_as_shares_of_ours() -> None:
     slow, quick = survey_of("slow", ours=200, theirs=50), survey_of("quick", ours=200, theirs=160, load=3.0)
     broken = survey_of("broken", fault="error: no | such option\ntraceback")
-    lines = peers_table([slow, broken, quick]).splitlines()[2:]
-    assert [re.findall(r"Peer \w+", each)[0] for each in lines] == ["Peer quick", "Peer slow", "Peer broken"]
+    lines = peers_table([slow, broken, quick], {"absent": "Peer absent"}).splitlines()[2:]
+    order = [re.findall(r"Peer \w+", each)[0] for each in lines]
+    assert order == ["Peer quick", "Peer slow", "Peer broken", "Peer absent"]
     assert "| 0.80 (0.80 to 0.80) |" in lines[0]
     assert lines[0].endswith("3.0 cores busy otherwise: not valid |")
     assert "not measured: error: no / such option |" in lines[2]
+    assert lines[3].endswith("not measured yet |")
     assert len({each.count(" |") for each in lines}) == 1
 
 
@@ -43,13 +45,13 @@ def test_the_page_says_how_each_figure_came_about() -> None:
         "B7": measured("B7", 6.0),
         "B1": measured("B1", 0.95, circumstances=later),
     }
-    text = page(rows, [survey_of("a")])
+    text = page(rows, [survey_of("a")], peers={})
     assert "serving/peers.svg" in text
     assert "- B5, B7: AMD EPYC, 2 cores, 2 threads; commit abc1234" in text
     assert "- B1: AMD EPYC, 2 cores, 2 threads; commit def5678" in text
 
 
 def test_without_peers_the_page_shows_no_picture() -> None:
-    text = page({}, [survey_of("a", fault="no")])
+    text = page({}, [survey_of("a", fault="no")], peers={})
     assert "svg" not in text
     assert text.count("not measured yet") == len(PLANNED)
