@@ -9,7 +9,9 @@
     python -m service.admin drain                                  # as a preStop hook: before SIGTERM
 
 The key is read from ``ENCODEONCE_ADMIN_KEY``, the address from ``ENCODEONCE_ADMIN_URL`` or ``--url``. By
-default it is that of a service on this machine with the same ``ENCODEONCE_ADMIN_HOST`` and ``_PORT``.
+default it is that of a service on this machine with the same ``ENCODEONCE_ADMIN_HOST`` and ``_PORT``. It is
+asked directly: the environment's proxies are left aside, and no redirect is followed, as either would get
+the key.
 """
 
 import argparse
@@ -18,11 +20,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
 from urllib.parse import quote
-from urllib.request import Request, urlopen
+from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, Request, UnknownHandler
 
 MAIN_PORT = "3000"
 """BentoML's default, where the admin API is on the service's own port."""
@@ -57,8 +59,18 @@ class AdminClient:
     """Calls of the admin API."""
 
     def __init__(self, url: str, key: str) -> None:
+        """Open nothing yet.
+
+        Raises:
+            AdminError: If no header can carry the key; http.client's own message would show it.
+        """
+        if not (key.isascii() and key.isprintable()):
+            raise AdminError("ENCODEONCE_ADMIN_KEY holds something else than printable ASCII")
         self._url = url.rstrip("/")
         self._key = key
+        self._opener = OpenerDirector()  # build_opener would add proxies and redirects
+        for handler in (HTTPHandler(), HTTPSHandler(), UnknownHandler()):
+            self._opener.add_handler(handler)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         """The answer's JSON.
@@ -68,14 +80,19 @@ class AdminClient:
         """
         headers = {"authorization": f"Bearer {self._key}", "content-type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self._url}/admin/v1{path}", data=data, headers=headers, method=method)  # noqa: S310
         try:
-            with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - the operator's own address
-                return json.load(response)
-        except HTTPError as error:
-            raise AdminError(f"{error.code}: {_detail(error.read())}") from None
-        except URLError as error:
-            raise AdminError(f"{self._url} does not answer: {error.reason}") from None
+            request = Request(f"{self._url}/admin/v1{path}", data=data, headers=headers, method=method)  # noqa: S310
+            with self._opener.open(request, timeout=TIMEOUT_S) as response:
+                status, answer = response.status, response.read()
+        except (OSError, HTTPException, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise AdminError(f"{self._url} does not answer: {reason}") from None
+        if not 200 <= status < 300:
+            raise AdminError(f"{status}: {_detail(answer)}")
+        try:
+            return json.loads(answer)
+        except ValueError:
+            raise AdminError(f"{self._url} is no admin API; it answers {_excerpt(answer)!r}") from None
 
 
 def _detail(body: bytes) -> str:
@@ -84,7 +101,11 @@ def _detail(body: bytes) -> str:
         faults = [f"{each['field']}: {each['message']}" for each in problem.get("errors", ())]
         return " ".join([problem["detail"], *faults])
     except (ValueError, KeyError, TypeError):
-        return body.decode(errors="replace")[:500]
+        return _excerpt(body)
+
+
+def _excerpt(body: bytes) -> str:
+    return body[:500].decode(errors="replace")
 
 
 Command = Callable[[AdminClient, argparse.Namespace], Any]
