@@ -7,6 +7,7 @@ python -m export verify BUNDLE                          check a bundle before se
 
 import argparse
 import datetime as dt
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -149,8 +150,8 @@ def _export_parser() -> argparse.ArgumentParser:
 
 def _points(text: str) -> float:
     points = float(text)
-    if not points >= 0:
-        raise argparse.ArgumentTypeError(f"expected points of at least 0, found {text}")
+    if not 0 <= points < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a finite number of points, at least 0; found {text}")
     return points
 
 

@@ -1,5 +1,6 @@
 """``MODEL_CARD.md``: what a bundle is, for people."""
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -7,6 +8,7 @@ from export.architecture import architecture, gate_table
 from export.manifest import Manifest, PrecisionTable, TaskEntry, TaskKind
 from export.parity import Parity
 from training.assembly.trained import TrainedModel
+from training.metrics import metric_names
 
 ECE, ECE_CALIBRATED = "ece", "ece_calibrated"
 """Names of the expected calibration error among the dev metrics."""
@@ -175,7 +177,7 @@ def _precisions(manifest: Manifest) -> list[str]:
         "",
         f"| task | metric | dev rows | {' | '.join(table.reports)} |",
         f"|---|---|---|{'---|' * len(table.reports)}",
-        *(_precision_row(table, name) for name in manifest.tasks),
+        *(_precision_row(table, name, task) for name, task in manifest.tasks.items()),
         "",
         *(
             f"- {precision}: {'kept' if report.is_kept else 'not kept'}; {report.reason}."
@@ -185,11 +187,11 @@ def _precisions(manifest: Manifest) -> list[str]:
     ]
 
 
-def _precision_row(table: PrecisionTable, task: str) -> str:
-    metrics = [report.metrics[task] for report in table.reports.values()]
-    primary = next(iter(metrics[0]))
-    values = " | ".join(f"{each[primary]:.4f}" for each in metrics)
-    return f"| {task} | {primary} | {table.rows[task]} | {values} |"
+def _precision_row(table: PrecisionTable, name: str, task: TaskEntry) -> str:
+    primary = metric_names(task.kind, task.scheme)[0]
+    measured = [report.metrics[name].get(primary, math.nan) for report in table.reports.values()]
+    values = " | ".join(f"{each:.4f}" for each in measured)
+    return f"| {name} | {primary} | {table.rows[name]} | {values} |"
 
 
 def _thresholds(task: TaskEntry) -> str:

@@ -1,8 +1,9 @@
 """The manifest's parts: files, encoder, heads, tasks, and what reduced precisions cost."""
 
-from typing import Annotated, Self
+import math
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from export.manifest.names import (
     INPUT_FIELDS,
@@ -21,10 +22,23 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 TaskName = Annotated[str, Field(pattern=TASK_NAME_PATTERN)]
 
 
-class Entry(BaseModel):
-    """A part of the manifest: unknown fields are errors, and nothing changes once it is read."""
+def _measured(metrics: Any) -> Any:  # noqa: ANN401 - before validation
+    """What is a number: JSON has no other, and a metric may have none (a graph whose outputs overflow)."""
+    if not isinstance(metrics, dict):
+        return metrics
+    return {
+        name: value for name, value in metrics.items() if not isinstance(value, float) or math.isfinite(value)
+    }
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+Metrics = Annotated[dict[str, float], BeforeValidator(_measured)]
+"""Dev metrics by the field's names, the primary one first; one that is no number is left out."""
+
+
+class Entry(BaseModel):
+    """A part of the manifest: unknown fields are errors, numbers are finite, and nothing changes later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FileEntry(Entry):
@@ -134,8 +148,8 @@ class TaskEntry(Entry):
     spans: SpanSearch | None = None
     """Of question answering, whose two outputs are start and end logits."""
     head: HeadEntry
-    metrics: dict[str, float] = Field(default_factory=dict)
-    """Dev metrics of the fp32 torch model, by the field's names."""
+    metrics: Metrics = Field(default_factory=dict)
+    """Of the fp32 torch model."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -180,8 +194,8 @@ class PrecisionReport(Entry):
     """Whether the bundle has its graph."""
     reason: str
     """For people: why it was kept or not."""
-    metrics: dict[TaskName, dict[str, float]]
-    """By task, then by the field's names."""
+    metrics: dict[TaskName, Metrics]
+    """By task."""
 
 
 class PrecisionTable(Entry):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from export.manifest import (
     SCHEMA_VERSION,
@@ -14,6 +15,7 @@ from export.manifest import (
     GoldenExample,
     Manifest,
     ManifestError,
+    Precision,
     deviation,
     parse_manifest,
     read_golden,
@@ -33,6 +35,25 @@ def refused(manifest: Manifest, change: Callable[[dict[str, Any]], object]) -> s
 
 def test_a_manifest_survives_writing_and_reading(manifest: Manifest) -> None:
     assert parse_manifest(manifest.model_dump_json(indent=2)) == manifest
+
+
+def test_metrics_that_are_no_numbers_are_left_out_of_what_is_written(manifest: Manifest) -> None:
+    raw = manifest.model_dump()
+    raw["tasks"]["sentiment"]["metrics"] = {"accuracy": 0.5, "matthews": math.nan}
+    report = {"is_kept": True, "reason": "", "metrics": {"sentiment": {"accuracy": math.inf}}}
+    raw["precisions"] = {"budget": 0.5, "rows": {"sentiment": 1}, "reports": {"fp32": report}}
+    again = parse_manifest(Manifest.model_validate(raw).model_dump_json())
+    assert again.tasks["sentiment"].metrics == {"accuracy": 0.5}
+    assert again.precisions is not None
+    assert again.precisions.reports[Precision.FP32].metrics == {"sentiment": {}}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_another_number_that_json_does_not_have_is_refused_before_it_is_written(
+    manifest: Manifest, number: float
+) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        Manifest.model_validate({**manifest.model_dump(), "precisions": {"budget": number}})
 
 
 def test_a_newer_schema_is_refused_with_the_reason_and_the_remedy(manifest: Manifest) -> None:

@@ -103,13 +103,24 @@ def blank(model: onnx.ModelProto, *arguments: object) -> onnx.ModelProto:
     return small
 
 
+def overflowing(model: onnx.ModelProto, *_: object) -> onnx.ModelProto:
+    """A graph whose outputs are no numbers."""
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 1:
+            none = np.full(tensor.dims, np.nan, dtype=np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(none, tensor.name))
+    return model
+
+
+@pytest.mark.parametrize("quantize", [blank, overflowing])
 def test_a_precision_that_loses_too_much_is_thrown_away_with_its_reason(
     tiny_run: Path,
     tmp_path: Path,
     copied_graphs: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
+    quantize: Callable[..., onnx.ModelProto],
 ) -> None:
-    monkeypatch.setattr("export.precisions.build.quantize_int8", blank)
+    monkeypatch.setattr("export.precisions.build.quantize_int8", quantize)
     wishes = PrecisionWishes(precisions=(Precision.INT8,), max_rows=7)
     stages: list[str] = []
     manifest = export_bundle(tiny_run, tmp_path / "b", version="1", wishes=wishes, report=stages.append)
