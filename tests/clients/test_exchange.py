@@ -96,6 +96,21 @@ def test_the_last_attempt_raises(outcome: Any, error: type[EncodeOnceError]) -> 
 
 
 @pytest.mark.parametrize(
+    "fault",
+    [
+        httpx.ReadTimeout(""), httpx.WriteTimeout(""), httpx.PoolTimeout(""),
+        httpx.UnsupportedProtocol("Request URL is missing an 'http://' or 'https://' protocol."),
+        httpx.DecodingError("Not a gzipped file"), httpx.TooManyRedirects(""),
+    ],
+)  # fmt: skip
+def test_what_took_all_its_time_or_would_fail_again_is_not_tried_again(fault: httpx.RequestError) -> None:
+    result, pauses = run([fault], MIDDLE)
+    assert isinstance(result, ConnectionFailed)
+    assert type(fault).__name__ in str(result)
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
     ("status", "error"),
     [
         (400, InvalidRequest), (401, Unauthorised), (403, Forbidden), (404, UnknownName),
@@ -119,9 +134,13 @@ def test_a_proxys_page_becomes_an_error_too() -> None:
     result, _ = run([httpx.Response(502, content=b"<html>Bad gateway")], MIDDLE)
     assert isinstance(result, ServerFault)
     assert "<html>Bad gateway" in str(result)
-    result, _ = run([httpx.Response(200, content=b"<html>Welcome")], MIDDLE)
-    assert isinstance(result, EncodeOnceError)
-    assert "something else" in str(result)
+    result, _ = run([response(403, {"errors": ["You shall not pass"]})], MIDDLE)
+    assert isinstance(result, Forbidden)
+    assert "You shall not pass" in str(result)
+    for other in (httpx.Response(200, content=b"<html>Welcome"), response(200, {"tasks": [[]]})):
+        result, _ = run([other], MIDDLE)
+        assert isinstance(result, EncodeOnceError)
+        assert "something else" in str(result)
 
 
 @given(st.integers(1, 20), st.floats(0, 1, exclude_max=True), st.none() | st.floats(0, 30))
@@ -133,7 +152,7 @@ def test_pauses_are_bounded_and_never_shorter_than_asked(
     assert (retry_after_s or 0.0) <= pause_s <= 60.0
 
 
-@given(st.lists(st.text(max_size=30), max_size=50), st.integers(1, 9))
+@given(st.lists(st.text(max_size=30) | st.just("half \ud800"), max_size=50), st.integers(1, 9))
 def test_chunks_keep_every_input_in_order(texts: list[str], size: int) -> None:
     chunks = list(calls.chunks(texts, size=size))
     assert [text for chunk in chunks for text in chunk] == texts

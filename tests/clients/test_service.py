@@ -70,9 +70,9 @@ def test_many_inputs_are_answered_in_order_and_taken_as_needed(client: Client) -
 
 
 def test_a_stream_goes_on_past_inputs_at_fault(client: Client) -> None:
-    inputs = [*TEXTS[:5], " ", *TEXTS[5:]]
+    inputs = [*TEXTS[:5], " ", *TEXTS[5:], "half \ud800"]
     results = list(client.stream(inputs, ["sentiment"], batch_size=4, top_k=1))
-    assert [result.problem is None for result in results] == [index != 5 for index in range(len(inputs))]
+    assert [index for index, each in enumerate(results) if each.problem is not None] == [5, len(inputs) - 1]
     expected = client.predict(TEXTS, ["sentiment"], top_k=1).predictions
     assert [each.unwrap() for each in results if each.problem is None] == list(expected)
     assert results[0].version == "1"

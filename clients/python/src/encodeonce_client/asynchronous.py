@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Self, TypeVar, Unpack
 
 import httpx
@@ -70,7 +71,7 @@ class AsyncClient:
         """As ``Client.is_ready``."""
         try:
             return (await self._http.get("/readyz")).is_success
-        except httpx.TransportError:
+        except httpx.RequestError:
             return False
 
     async def predict_many(
@@ -84,9 +85,10 @@ class AsyncClient:
     ) -> AsyncIterator[Mapping[str, Answer]]:
         """As ``Client.predict_many``."""
         batches = (calls.predict(chunk, tasks, options) for chunk in calls.chunks(inputs, size=batch_size))
-        async for answered in self._run_in_order(batches, concurrency):
-            for each in answered.predictions:
-                yield each
+        async with aclosing(self._run_in_order(batches, concurrency)) as answers:
+            async for answered in answers:
+                for each in answered.predictions:
+                    yield each
 
     async def stream(
         self,
@@ -99,9 +101,10 @@ class AsyncClient:
     ) -> AsyncIterator[LineResult]:
         """As ``Client.stream``."""
         parts = (calls.stream(lines, tasks, options) for lines in calls.line_chunks(inputs, size=batch_size))
-        async for results in self._run_in_order(parts, concurrency):
-            for each in results:
-                yield each
+        async with aclosing(self._run_in_order(parts, concurrency)) as answers:
+            async for results in answers:
+                for each in results:
+                    yield each
 
     async def _run(self, call: Call[T]) -> T:
         steps = exchange(call, self._retries)
@@ -121,10 +124,10 @@ class AsyncClient:
     async def _send(self, call: Call[T]) -> Outcome:
         try:
             return await self._http.send(request_of(self._http, call))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return error
 
-    async def _run_in_order(self, given: Iterable[Call[T]], concurrency: int) -> AsyncIterator[T]:
+    async def _run_in_order(self, given: Iterable[Call[T]], concurrency: int) -> AsyncGenerator[T, None]:
         under_way: deque[asyncio.Task[T]] = deque()
         try:
             for call in given:
@@ -136,3 +139,4 @@ class AsyncClient:
         finally:
             for task in under_way:
                 task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)

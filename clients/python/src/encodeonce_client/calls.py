@@ -125,4 +125,7 @@ def line_chunks(inputs: Iterable[Input], *, size: int) -> Iterator[list[bytes]]:
 
 
 def _json(body: Any) -> bytes:  # noqa: ANN401 - JSON
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    # UTF-8 has no halves of surrogate pairs. Replaced, they are JSON's own escapes, which the service refuses
+    # with their place; so one of them does not end a stream.
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")

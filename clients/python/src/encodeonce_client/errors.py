@@ -1,7 +1,7 @@
 """What can go wrong.
 
 EncodeOnceError
-├── ConnectionFailed         the service was not reached, or went away; after all retries
+├── ConnectionFailed         the service was not reached or went away, after all retries, or was silent
 └── ProblemError             the service refused: carries its problem document
     ├── InvalidRequest       400, 413, 415, 422, and every other 4xx
     │   └── UnknownName      404: a task, model or route
@@ -56,16 +56,13 @@ class Problem:
     def parse(cls, body: bytes, *, status: int) -> "Problem":
         """From a response's body; a proxy's page becomes a problem, too."""
         try:
-            raw = json.loads(body)
-        except ValueError:
-            raw = None
-        if isinstance(raw, dict):
-            return cls.of(raw, status=status)
-        return cls(status=status, title="Error", detail=body[:200].decode(errors="replace"))
+            return cls.of(json.loads(body), status=status)
+        except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, or another's
+            return cls(status=status, title="Error", detail=body[:200].decode(errors="replace"))
 
 
 class EncodeOnceError(Exception):
-    """Everything that this client raises."""
+    """Whatever keeps a call from its answer."""
 
 
 class ConnectionFailed(EncodeOnceError):  # noqa: N818 - the tree reads as states

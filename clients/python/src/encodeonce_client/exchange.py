@@ -1,7 +1,7 @@
 """One call with its retries, as steps for somebody else to take. No I/O, no clock.
 
 steps = exchange(call, …)
-Send(…)  ─▶ a response, or what broke the connection
+Send(…)  ─▶ a response, or why there is none
 Pause(…) ─▶ nothing
 returns the decoded answer, or raises
 """
@@ -15,11 +15,11 @@ import httpx
 
 from encodeonce_client.calls import Call
 from encodeonce_client.errors import ConnectionFailed, EncodeOnceError, Problem, error_of
-from encodeonce_client.retries import RETRIED, Retries, parse_retry_after
+from encodeonce_client.retries import BROKEN, RETRIED, Retries, parse_retry_after
 
 T = TypeVar("T")
 
-Outcome: TypeAlias = httpx.Response | httpx.TransportError | None
+Outcome: TypeAlias = httpx.Response | httpx.RequestError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,17 @@ def exchange(call: Call[T], retries: Retries) -> Steps[T]:
                 return _decode(call, outcome)
             if outcome.status_code not in RETRIED:
                 raise _refusal(outcome)
-            retry_after_s = parse_retry_after(outcome.headers.get("retry-after"))
-        else:
-            retry_after_s = None
-        pause_s = retries.pause_s(attempt, retry_after_s=retry_after_s)
-        if pause_s is None:
-            if isinstance(outcome, httpx.Response):
+            pause_s = retries.pause_s(
+                attempt, retry_after_s=parse_retry_after(outcome.headers.get("retry-after"))
+            )
+            if pause_s is None:
                 raise _refusal(outcome)
-            raise ConnectionFailed(
-                f"{call.method} {call.path} failed {attempt} times: {outcome}"
-            ) from outcome
+        else:
+            pause_s = retries.pause_s(attempt) if isinstance(outcome, BROKEN) else None
+            if pause_s is None:
+                raise ConnectionFailed(
+                    f"{call.method} {call.path} failed {attempt} times: {outcome!r}"
+                ) from outcome
         yield Pause(pause_s)
     raise AssertionError("count() does not end")
 
@@ -68,7 +69,7 @@ def exchange(call: Call[T], retries: Retries) -> Steps[T]:
 def _decode(call: Call[T], response: httpx.Response) -> T:
     try:
         return call.decode(response)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EncodeOnceError(
             f"{call.method} {call.path} was answered by something else: {error!r}"
         ) from error

@@ -4,8 +4,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import httpx
+
 RETRIED = frozenset({429, 503})
 """Refused before any work was done. 504 is not among them: the time that was asked for is over."""
+
+BROKEN = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError, httpx.ProxyError)
+"""Connections that broke or did not come about. One that is silent until the time is over is not among them,
+as 504 is not; nor is what would fail again, such as an address without ``http://``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +29,7 @@ class Retries:
     draw: Callable[[], float] = field(default=random.random, repr=False)
     """Uniform in [0, 1)."""
 
-    def pause_s(self, attempt: int, *, retry_after_s: float | None) -> float | None:
+    def pause_s(self, attempt: int, *, retry_after_s: float | None = None) -> float | None:
         """Seconds to wait after a failed attempt; None to give up.
 
         Args:

@@ -1,9 +1,9 @@
 """The client that blocks."""
 
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from threading import Event
 from typing import Self, TypeVar, Unpack
 
 import httpx
@@ -88,7 +88,7 @@ class Client:
         """Whether the service takes requests. One attempt."""
         try:
             return self._http.get("/readyz").is_success
-        except httpx.TransportError:
+        except httpx.RequestError:
             return False
 
     def predict_many(
@@ -122,14 +122,22 @@ class Client:
         for results in self._run_in_order(parts, concurrency):
             yield from results
 
-    def _run(self, call: Call[T]) -> T:
+    def _run(self, call: Call[T], is_left: Event | None = None) -> T:
+        """Take the steps of a call.
+
+        Args:
+            call: The call.
+            is_left: Set once nobody waits for the answer any more; it is then not tried again.
+        """
+        is_left = is_left or Event()
         steps = exchange(call, self._retries)
         outcome: Outcome = None
         try:
             while True:
                 step = steps.send(outcome)
                 if isinstance(step, Pause):
-                    time.sleep(step.seconds)
+                    if is_left.wait(step.seconds):
+                        raise CancelledError
                     outcome = None
                 else:
                     outcome = self._send(call)
@@ -140,18 +148,21 @@ class Client:
     def _send(self, call: Call[T]) -> Outcome:
         try:
             return self._http.send(request_of(self._http, call))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return error
 
     def _run_in_order(self, given: Iterable[Call[T]], concurrency: int) -> Iterator[T]:
         under_way: deque[Future[T]] = deque()
-        with ThreadPoolExecutor(concurrency) as pool:
-            try:
-                for call in given:
-                    if len(under_way) == concurrency:
-                        yield under_way.popleft().result()
-                    under_way.append(pool.submit(self._run, call))
-                while under_way:
+        is_left = Event()
+        pool = ThreadPoolExecutor(concurrency, thread_name_prefix="encodeonce")
+        try:
+            for call in given:
+                if len(under_way) == concurrency:
                     yield under_way.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                under_way.append(pool.submit(self._run, call, is_left))
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            # Not waited for, as leaving a ``with`` would: an attempt may last as long as the time limit.
+            is_left.set()
+            pool.shutdown(wait=False, cancel_futures=True)
