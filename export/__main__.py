@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given[:1] == ["verify"]:
             run_verify(_verify_parser().parse_args(given[1:]).bundle, console)
         else:
-            run_export(_export_parser().parse_args(given), console)
+            run_export(_export_options(given), console)
     except (BundleError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -106,6 +106,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nStopped. No bundle was written.", file=sys.stderr)
         return 130
     return 0
+
+
+def _export_options(given: Sequence[str]) -> argparse.Namespace:
+    """Parse, and refuse what an old bundle's graphs leave no room for: an operator would wait for it."""
+    parser = _export_parser()
+    options = parser.parse_args(given)
+    if options.into is not None:
+        for name in ("precisions", "precision_budget", "precision_rows"):
+            if getattr(options, name) != parser.get_default(name):
+                parser.error(f"--{name.replace('_', '-')} does not go with --into, which keeps fp32 alone")
+    return options
 
 
 def _export_parser() -> argparse.ArgumentParser:

@@ -80,6 +80,25 @@ def test_a_bad_version_is_a_one_line_error(
     assert "Found 'one two'" in error_of(arguments, capsys)
 
 
+@pytest.mark.parametrize(
+    "option", [["--precisions", "int8"], ["--precision-budget", "1"], ["--precision-rows", "9"]]
+)
+def test_precisions_do_not_go_with_an_old_bundle(
+    tmp_path: Path, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", "--into", "old", "--output", str(tmp_path / "new"), *option]
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert f"{option[0]} does not go with --into" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("points", ["inf", "nan", "-1"])
+def test_a_budget_is_a_finite_number_of_points(points: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", "--output", "new", "--precision-budget", points])
+    assert "expected a finite number of points" in capsys.readouterr().err
+
+
 def test_verifying_an_intact_bundle_says_what_was_checked(
     tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
