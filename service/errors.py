@@ -37,6 +37,16 @@ class FieldError:
     message: str
 
 
+MAX_FAULTS = 100
+"""Faults that an answer tells of a request."""
+
+MAX_COUNTED = 10_000
+"""Faults that are looked for. To describe one takes some microseconds and a kilobyte."""
+
+MAX_NAME_CHARS = 100
+"""Characters of a name that are given back where it is unknown."""
+
+
 class ServiceError(Exception):
     """Anything that ends a request with a problem document. The message is written for the client."""
 
@@ -45,9 +55,12 @@ class ServiceError(Exception):
     slug: ClassVar[str] = "internal-error"
 
     def __init__(self, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
+        if len(errors) > MAX_FAULTS:
+            or_more = " or more" if len(errors) >= MAX_COUNTED else ""
+            detail += f" Told are the first {MAX_FAULTS} of {len(errors)}{or_more} faults."
         super().__init__(detail)
         self.detail = detail
-        self.errors = tuple(errors)
+        self.errors = tuple(errors[:MAX_FAULTS])
 
     @property
     def headers(self) -> dict[str, str]:
@@ -81,7 +94,7 @@ class UnknownTask(InvalidRequest):
     @classmethod
     def named(cls, unknown: Sequence[str], known: Sequence[str]) -> "UnknownTask":
         """Say which tasks there are instead."""
-        names = ", ".join(repr(name) for name in unknown)
+        names = ", ".join(repr(name[:MAX_NAME_CHARS]) for name in unknown[:MAX_FAULTS])
         noun = "task" if len(unknown) == 1 else "tasks"
         return cls(f"Unknown {noun} {names}. This bundle has: {', '.join(sorted(known))}.")
 

@@ -11,6 +11,8 @@ from typing import Annotated, TypeAlias
 
 from pydantic import ConfigDict, Field
 
+from service.counting import COUNTED, FIRST_FAULT
+
 Texts: TypeAlias = tuple[str, ...]
 
 
@@ -31,7 +33,7 @@ class RankingInput:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     query: str
-    documents: Annotated[Texts, Field(min_length=1)]
+    documents: Annotated[Texts, Field(min_length=1), FIRST_FAULT, COUNTED]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class ChoiceInput:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    choices: Annotated[Texts, Field(min_length=2)]
+    choices: Annotated[Texts, Field(min_length=2), FIRST_FAULT, COUNTED]
     context: str | None = None
     question: str | None = None
 
@@ -70,7 +72,7 @@ class TokensInput:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    tokens: Annotated[Texts, Field(min_length=1)]
+    tokens: Annotated[Texts, Field(min_length=1), FIRST_FAULT]
 
     @property
     def text(self) -> str:
@@ -99,6 +101,10 @@ def describe_form(form: type) -> str:
     return " and ".join(names)
 
 
+MAX_UNKNOWN_FIELDS = 10
+"""Of one input, those that are named."""
+
+
 def explain_misfit(value: object) -> list[tuple[str, str]]:
     """Why something is no input of any form: its fields, or ``""`` for the whole, with a sentence each."""
     forms = "; ".join(map(describe_form, FIELDS))
@@ -106,7 +112,9 @@ def explain_misfit(value: object) -> list[tuple[str, str]]:
         return [("", f"Expected a string, or an object with {forms}.")]
     known = {name for sets in FIELDS.values() for names in sets for name in names}
     if unknown := [str(name) for name in value if name not in known]:
-        return [(name, f"Unknown field. An input has {forms}.") for name in unknown]
+        told = [(name, f"Unknown field. An input has {forms}.") for name in unknown[:MAX_UNKNOWN_FIELDS]]
+        more = len(unknown) - len(told)
+        return [*told, ("", f"And {more} more unknown fields.")] if more else told
     found = " and ".join(map(str, value)) or "no field"
     return [
         ("", f"The input has {found}. Expected one of: {forms}. For several of them, send several inputs.")

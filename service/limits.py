@@ -1,8 +1,10 @@
 """How many texts a request may bring, and how long they may be."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
-from service.errors import FieldError, InvalidRequest, RequestTooLarge
+from service.counting import check_count
+from service.errors import MAX_COUNTED, FieldError, InvalidRequest
 from service.inputs import TaskInput, count_sequences, named_texts
 from service.settings import Settings
 
@@ -14,14 +16,12 @@ def check_inputs(inputs: Sequence[TaskInput], settings: Settings) -> None:
         RequestTooLarge: If there are too many.
         InvalidRequest: If texts are blank or too long. Each is named.
     """
-    _check_count(sum(map(count_sequences, inputs)), settings)
+    check_count(sum(map(count_sequences, inputs)), settings.max_inputs)
     _refuse(
-        [
-            FieldError(f"inputs.{index}.{path}", fault)
-            for index, each in enumerate(inputs)
-            for path, text in named_texts(each)
-            if (fault := _fault(text, settings))
-        ]
+        FieldError(f"inputs.{index}.{path}", fault)
+        for index, each in enumerate(inputs)
+        for path, text in named_texts(each)
+        if (fault := _fault(text, settings))
     )
 
 
@@ -32,19 +32,12 @@ def check_texts(texts: Sequence[str], settings: Settings) -> None:
         RequestTooLarge: If there are too many.
         InvalidRequest: If texts are blank or too long. Each is named.
     """
-    _check_count(len(texts), settings)
+    check_count(len(texts), settings.max_inputs)
     _refuse(
-        [
-            FieldError(f"input.{index}", fault)
-            for index, text in enumerate(texts)
-            if (fault := _fault(text, settings))
-        ]
+        FieldError(f"input.{index}", fault)
+        for index, text in enumerate(texts)
+        if (fault := _fault(text, settings))
     )
-
-
-def _check_count(count: int, settings: Settings) -> None:
-    if count > settings.max_inputs:
-        raise RequestTooLarge(f"{count} inputs; at most {settings.max_inputs} a request. Split it.")
 
 
 def _fault(text: str, settings: Settings) -> str | None:
@@ -55,6 +48,6 @@ def _fault(text: str, settings: Settings) -> str | None:
     return None
 
 
-def _refuse(faults: Sequence[FieldError]) -> None:
-    if faults:
-        raise InvalidRequest("Some texts are blank or too long.", errors=faults)
+def _refuse(faults: Iterable[FieldError]) -> None:
+    if found := list(islice(faults, MAX_COUNTED)):
+        raise InvalidRequest("Some texts are blank or too long.", errors=found)

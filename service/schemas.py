@@ -21,6 +21,8 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from export.manifest import SpanSearch
+from service.counting import COUNTED, MAX_NAMES
+from service.errors import MAX_FAULTS
 from service.inputs import (
     FIELDS,
     ChoiceInput,
@@ -76,7 +78,7 @@ InputItem = Annotated[
 ]
 """One form, told by its fields. Becomes a ``TaskInput``."""
 
-Inputs = Annotated[list[InputItem], Field(min_length=1)]
+Inputs = Annotated[list[InputItem], Field(min_length=1), COUNTED]
 
 _INPUT: TypeAdapter[TaskInput] = TypeAdapter(InputItem)
 
@@ -114,7 +116,7 @@ class PredictRequest(_Options):
     """Body of ``POST /v1/predict``."""
 
     inputs: Inputs
-    tasks: Annotated[list[str], Field(min_length=1)] | None = Field(
+    tasks: Annotated[list[str], Field(min_length=1, max_length=MAX_NAMES)] | None = Field(
         None, description="Names of tasks. Left out: every task that fits the input."
     )
 
@@ -234,6 +236,7 @@ class EmbeddingsRequest(_Model):
     input: Annotated[
         str | Annotated[list[str], Field(min_length=1)],
         BeforeValidator(_refuse_token_ids, json_schema_input_type=str | list[str]),
+        COUNTED,
     ]
     model: str | None = Field(
         None,
@@ -322,7 +325,9 @@ class Problem(_Model):
     title: str
     status: int
     detail: str
-    errors: list[ProblemField] = Field([], description="Every fault of the request, by field.")
+    errors: list[ProblemField] = Field(
+        [], max_length=MAX_FAULTS, description="Every fault of the request, by field; the first ones of many."
+    )
     request_id: str = Field(description="Also in the x-request-id header and in the server's log.")
     error: str | OpenAiError | None = Field(
         None,

@@ -34,7 +34,7 @@ def embeddings_router(lifecycle: Lifecycle) -> APIRouter:
     async def embed_texts(request: Request) -> Response:
         """Vectors of unit length, by the default pooling of the model that the body names."""
         with leased(request, lifecycle) as admitted:
-            body = await read_json(request, EmbeddingsRequest, max_bytes=admitted.settings.max_body_bytes)
+            body = await read_json(request, EmbeddingsRequest, admitted.settings)
         # Nothing happens between the leases: who was admitted stays so.
         name, _, version = (body.model or "").partition("@")
         with leased(request, lifecycle, name=name, version=version) as model:

@@ -57,7 +57,7 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
             return ndjson_response(request, lifecycle)
         refuse_stream_query(request)
         with leased(request, lifecycle) as model:
-            body = await read_json(request, PredictRequest, max_bytes=model.settings.max_body_bytes)
+            body = await read_json(request, PredictRequest, model.settings)
             prediction = await _answer(request, model, body, body.tasks)
             return json_response(prediction_body(model, prediction, prediction.answers))
 
@@ -77,7 +77,7 @@ def predict_router(lifecycle: Lifecycle) -> APIRouter:
         refuse_stream_query(request)
         with leased(request, lifecycle) as model:
             model.engine.tasks_named([task])
-            body = await read_json(request, TaskPredictRequest, max_bytes=model.settings.max_body_bytes)
+            body = await read_json(request, TaskPredictRequest, model.settings)
             prediction = await _answer(request, model, body, [task])
             return json_response(
                 prediction_body(model, prediction, [each[task] for each in prediction.answers])
@@ -114,7 +114,8 @@ async def predict_native(runtime: Runtime, body: dict[str, Any]) -> dict[str, An
 
     The body takes the way through JSON: what is refused there is refused here, in the same words.
     """
-    request = parse_body(json.dumps(body).encode(), PredictRequest)
+    max_inputs = runtime.settings.max_inputs
+    request = parse_body(json.dumps(body).encode(), PredictRequest, max_inputs=max_inputs)
     check_inputs(request.inputs, runtime.settings)
     with runtime.models.lease(Asked(request_id=uuid.uuid4().hex)) as model:
         prediction = await model.engine.predict(

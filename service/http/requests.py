@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from service.errors import (
+    MAX_COUNTED,
     ClientGone,
     FieldError,
     InvalidRequest,
@@ -31,18 +32,28 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 
-async def read_json(request: Request, model: type[M], *, max_bytes: int) -> M:
+async def read_json(
+    request: Request, model: type[M], settings: Settings, *, max_bytes: int | None = None
+) -> M:
     """Read and validate the body.
+
+    Args:
+        request: Its body was not read.
+        model: What the body must be.
+        settings: For the limits.
+        max_bytes: Of the body; by default, as the settings say.
 
     Raises:
         UnsupportedMediaType: If it calls itself something else than JSON.
         RequestTooLarge: As soon as it is known to be, without reading on.
         MalformedBody: If it is not JSON.
-        InvalidRequest: If it does not match the model. Every fault is named.
+        RequestTooLarge: If it has too many inputs, whatever they are.
+        InvalidRequest: If it does not match the model. Faults are named.
         ClientGone: If it never ends.
     """
     check_media_type(request)
-    return parse_body(await read_body(request, max_bytes=max_bytes), model)
+    body = await read_body(request, max_bytes=max_bytes or settings.max_body_bytes)
+    return parse_body(body, model, max_inputs=settings.max_inputs)
 
 
 def media_type(request: Request) -> str:
@@ -62,27 +73,29 @@ def check_media_type(request: Request, *, others: Sequence[str] = ()) -> None:
         raise UnsupportedMediaType(f"Expected content-type {expected}, found {found[:80]!r}.")
 
 
-def parse_body(body: bytes, model: type[M]) -> M:
+def parse_body(body: bytes, model: type[M], *, max_inputs: int) -> M:
     """Validate a body.
 
     Raises:
         MalformedBody: If it is not JSON.
-        InvalidRequest: If it does not match the model. Every fault is named.
+        RequestTooLarge: If it has more inputs, whatever they are.
+        InvalidRequest: If it does not match the model. Faults are named.
     """
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(body, context=max_inputs)
     except ValidationError as error:
         raise explain(error) from None
 
 
-def parse_inputs(values: list[Any]) -> list[TaskInput]:
+def parse_inputs(values: list[Any], *, max_inputs: int) -> list[TaskInput]:
     """Inputs, as a request has them.
 
     Raises:
-        InvalidRequest: If some have none of the forms. Every fault is named.
+        RequestTooLarge: If they are more, or have more documents or choices.
+        InvalidRequest: If some have none of the forms. Faults are named.
     """
     try:
-        return TaskPredictRequest.model_validate({"inputs": values}).inputs
+        return TaskPredictRequest.model_validate({"inputs": values}, context=max_inputs).inputs
     except ValidationError as error:
         raise explain(error) from None
 
@@ -211,6 +224,8 @@ def _too_large(max_bytes: int) -> RequestTooLarge:
 
 def explain(error: ValidationError, *, part: str = "body") -> InvalidRequest:
     """What pydantic has against a part of a request, in the API's words."""
+    if (count := error.error_count()) > MAX_COUNTED:  # pydantic describes all or none
+        return InvalidRequest(f"The {part} has {count} faults, too many to tell any.")
     faults: list[Any] = error.errors(include_url=False, include_context=False)
     if faults[0]["type"] == "json_invalid":
         return MalformedBody(

@@ -55,7 +55,7 @@ def admin_router(lifecycle: Lifecycle) -> APIRouter:
     async def load_model(request: Request) -> LoadedModel:
         """Verify it, load it, and let it answer its golden examples, before it may get any traffic."""
         runtime = admitted(request)
-        body = await read_json(request, LoadRequest, max_bytes=MAX_BODY_BYTES)
+        body = await read_json(request, LoadRequest, runtime.settings, max_bytes=MAX_BODY_BYTES)
         model = await runtime.administration.load(body.path)
         if body.swap:
             await runtime.administration.change_route(model.name, {"default": model.version})
@@ -85,7 +85,7 @@ def _add_routing(router: APIRouter, admitted: Callable[[Request], Runtime]) -> N
     async def change_route(request: Request, name: str) -> RouteInfo:
         """From the next request on. What the body leaves out stays; null ends canary or shadow."""
         runtime = admitted(request)
-        body = await read_json(request, RouteRequest, max_bytes=MAX_BODY_BYTES)
+        body = await read_json(request, RouteRequest, runtime.settings, max_bytes=MAX_BODY_BYTES)
         route = await runtime.administration.change_route(name, _change(body))
         if body.answers_by_default:
             await runtime.administration.answer_by_default(name)

@@ -105,7 +105,7 @@ class LineAnswerer:
             value = from_json(line.content, allow_inf_nan=False)
         except ValueError as error:
             raise MalformedBody(f"The line is not valid JSON: {error}.") from None
-        (each,) = parse_inputs([value])
+        (each,) = parse_inputs([value], max_inputs=self.settings.max_inputs)
         check_inputs([each], self.settings)
         return each
 

@@ -37,7 +37,7 @@ def add_embedding(router: APIRouter, lifecycle: Lifecycle) -> None:
     async def embed_texts(request: Request) -> Response:
         """Vectors by the bundle's default pooling."""
         with leased(request, lifecycle) as model:
-            body = await read_json(request, TeiEmbedRequest, max_bytes=model.settings.max_body_bytes)
+            body = await read_json(request, TeiEmbedRequest, model.settings)
             seconds = timeout_s(request, model.settings)
             found = await embed(request, model, body.texts, normalize=body.normalize, timeout_s=seconds)
             refuse_truncated(body.truncate, found.is_truncated)
@@ -56,7 +56,7 @@ def add_embedding(router: APIRouter, lifecycle: Lifecycle) -> None:
         They are there if some task of the bundle reads token states of single texts, as tagging does.
         """
         with leased(request, lifecycle) as model:
-            body = await read_json(request, TeiEmbedAllRequest, max_bytes=model.settings.max_body_bytes)
+            body = await read_json(request, TeiEmbedAllRequest, model.settings)
             seconds = timeout_s(request, model.settings)
             found = await embed_tokens(request, model, body.texts, timeout_s=seconds)
             refuse_truncated(body.truncate, found.is_truncated)

@@ -71,7 +71,7 @@ def tei_router(lifecycle: Lifecycle) -> APIRouter:
 
 async def _predict(lifecycle: Lifecycle, request: Request, task: str | None) -> Response:
     with leased(request, lifecycle) as model:
-        body = await read_json(request, TeiPredictRequest, max_bytes=model.settings.max_body_bytes)
+        body = await read_json(request, TeiPredictRequest, model.settings)
         inputs = body.to_inputs()
         chosen = choose_task(model.engine.kinds, task, of=PREDICTING, inputs=inputs)
         answers = await _answers(request, model, inputs, chosen, body)
@@ -108,7 +108,7 @@ def _predictions(answer: Any, *, are_raw: bool) -> list[dict[str, Any]]:  # noqa
 
 async def _rerank(lifecycle: Lifecycle, request: Request, task: str | None) -> Response:
     with leased(request, lifecycle) as model:
-        body = await read_json(request, TeiRerankRequest, max_bytes=model.settings.max_body_bytes)
+        body = await read_json(request, TeiRerankRequest, model.settings)
         inputs: list[TaskInput] = [RankingInput(query=body.query, documents=tuple(body.texts))]
         chosen = choose_task(model.engine.kinds, task, of=RANKING, inputs=inputs)
         (answer,) = await _answers(request, model, inputs, chosen, body)

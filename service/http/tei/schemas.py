@@ -12,6 +12,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from service.counting import COUNTED
 from service.inputs import PairInput, TaskInput
 
 
@@ -33,11 +34,11 @@ def _say(message: str) -> WrapValidator:
 
 TextOrPair = Annotated[list[str], Field(min_length=1, max_length=2)]
 PredictInputs = Annotated[
-    str | TextOrPair | Annotated[list[TextOrPair], Field(min_length=1)],
+    str | TextOrPair | Annotated[list[TextOrPair], Field(min_length=1), COUNTED],
     _say("Expected a text, a pair [text, text_pair], or a batch of them [[text], [text, text_pair], …]."),
 ]
 Texts = Annotated[
-    str | Annotated[list[str], Field(min_length=1)], _say("Expected a text, or a list of texts.")
+    str | Annotated[list[str], Field(min_length=1), COUNTED], _say("Expected a text, or a list of texts.")
 ]
 
 
@@ -83,7 +84,7 @@ class TeiRerankRequest(_Request):
     """Body of ``POST /tei/rerank``."""
 
     query: str
-    texts: list[str] = Field(min_length=1)
+    texts: Annotated[list[str], Field(min_length=1), COUNTED]
     raw_scores: bool = Field(False, strict=True, description="Logits in place of probabilities.")
     return_text: bool = Field(False, strict=True)
 

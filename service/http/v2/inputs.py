@@ -42,7 +42,7 @@ def read_inputs(
         faults.append(FieldError("inputs.0.shape", f"Expected 1 to {max_inputs} inputs, found {count}."))
     if faults:
         raise InvalidRequest("The shapes of the input tensors do not fit.", errors=faults)
-    return parse_inputs(_rows(columns, count))
+    return parse_inputs(_rows(columns, count), max_inputs=max_inputs)
 
 
 def _check_names(tensors: Sequence[InputTensor], forms: Sequence[type]) -> None:

@@ -70,7 +70,8 @@ async def _infer(lifecycle: Lifecycle, request: Request, name: str, version: str
         check_media_type(request, others=(BINARY,))
         body = await read_body(request, max_bytes=found.settings.max_body_bytes)
         header, payload = split_body(body, request.headers.get(HEADER_LENGTH))
-        return await infer(request, found, model, parse_body(header, InferRequest), payload)
+        asked = parse_body(header, InferRequest, max_inputs=found.settings.max_inputs)
+        return await infer(request, found, model, asked, payload)
 
 
 def _leased(

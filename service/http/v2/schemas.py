@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt
 from pydantic_core import PydanticCustomError
 
+from service.counting import FIRST_FAULT, MAX_NAMES
+
 Datatype = Literal["BYTES", "FP32", "INT32", "BOOL"]
 
 
@@ -47,7 +49,7 @@ class InputTensor(_Model):
     )
     datatype: Literal["BYTES"]
     parameters: InputParameters = InputParameters()
-    data: list[str | list[str]] | None = Field(
+    data: Annotated[list[str | Annotated[list[str], FIRST_FAULT]], FIRST_FAULT] | None = Field(
         None, description="Texts in row-major order, flat or nested as the shape says."
     )
 
@@ -86,9 +88,9 @@ class InferRequest(_Model):
 
     id: str | None = Field(None, max_length=256, description="Given back in the response.")
     parameters: InferParameters = InferParameters()
-    inputs: list[InputTensor] = Field(min_length=1)
+    inputs: list[InputTensor] = Field(min_length=1, max_length=MAX_NAMES)
     outputs: list[RequestedOutput] | None = Field(
-        None, min_length=1, description="Left out: all outputs of the model."
+        None, min_length=1, max_length=MAX_NAMES, description="Left out: all outputs of the model."
     )
 
 
