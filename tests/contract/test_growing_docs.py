@@ -11,6 +11,7 @@ from training.config.schema import TrainingConfig
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "growing.md").read_text(encoding="utf-8")
+QUICKSTART = ROOT / "examples" / "support_desk" / "support_desk.yaml"
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)]
 
 
@@ -19,6 +20,12 @@ def test_the_worked_example_is_a_valid_file() -> None:
     for task in whole["tasks"].values():
         task["data"] = {split: str(ROOT / path) for split, path in task["data"].items()}
     assert list(parse_config(whole).tasks) == ["quick_duplicate"]
+
+
+def test_the_worked_example_has_the_encoder_of_the_bundle_that_it_grows() -> None:
+    (shown,) = (block["encoder"] for block in BLOCKS if "tasks" in block)
+    quickstart = yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))["encoder"]
+    assert shown == {key: quickstart[key] for key in ("model", "max_length")}
 
 
 def test_the_sections_shown_are_valid() -> None:

@@ -165,6 +165,14 @@ def test_a_pod_may_drain_before_it_is_killed(resources: Resources) -> None:
     assert pod["terminationGracePeriodSeconds"] > int(limit_s) + Settings.model_fields["drain_s"].default
 
 
+def test_the_hook_is_the_one_that_the_page_on_operations_shows(resources: Resources) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (shown,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    pod = resources["Deployment", "encodeonce"]["spec"]["template"]["spec"]
+    assert shown["lifecycle"] == service_container(resources)["lifecycle"]
+    assert shown["terminationGracePeriodSeconds"] == pod["terminationGracePeriodSeconds"]
+
+
 def environment_names() -> list[str]:
     compose = documents(ROOT / "deploy" / "compose.yaml")[0]["services"]["encodeonce"]["environment"]
     names = [*compose]
