@@ -173,6 +173,23 @@ def test_the_hook_is_the_one_that_the_page_on_operations_shows(resources: Resour
     assert shown["terminationGracePeriodSeconds"] == pod["terminationGracePeriodSeconds"]
 
 
+def test_the_autoscaler_has_the_target_that_the_page_on_sizing_reckons(resources: Resources) -> None:
+    page = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"target, (\d+) tokens", page)
+    (seconds, token_us) = re.findall(r"`([\d.]+) s ÷ token_s`", page) + re.findall(r"--token-us (\d+)", page)
+    (metric,) = resources["HorizontalPodAutoscaler", "encodeonce"]["spec"]["metrics"]
+    target = int(metric["pods"]["target"]["averageValue"])
+    assert target == int(shown) == int(float(seconds) / (int(token_us) * 1e-6))
+
+
+def test_the_rule_that_lets_traces_out_is_what_its_schema_says() -> None:
+    file = KUBERNETES / "base" / "network-policy.yaml"
+    head, rule = file.read_text(encoding="utf-8").split("    # - to:", 1)
+    policy = yaml.safe_load(head + "    # - to:".replace("# ", "") + rule.replace("    # ", "    "))
+    assert len(policy["spec"]["egress"]) == len(documents(file)[0]["spec"]["egress"]) + 1
+    kubernetes_validate.validate(policy, kubernetes_validate.latest_version(), strict=True)
+
+
 def environment_names() -> list[str]:
     compose = documents(ROOT / "deploy" / "compose.yaml")[0]["services"]["encodeonce"]["environment"]
     names = [*compose]
