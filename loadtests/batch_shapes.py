@@ -166,7 +166,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("bundle", type=Path, nargs="?", default=DEFAULT_BUNDLE)
+    parser.add_argument(
+        "bundle",
+        type=Path,
+        nargs="?",
+        default=DEFAULT_BUNDLE,
+        help="%(default)s, as `loadtests.bench` builds it",
+    )
     parser.add_argument("--precisions", type=Precision, nargs="+", default=[Precision.FP32, Precision.INT8])
     parser.add_argument("--depths", type=positive, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--rounds", type=positive, default=10)

@@ -179,7 +179,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("bundle", type=Path, nargs="?", default=DEFAULT_BUNDLE)
+    parser.add_argument(
+        "bundle",
+        type=Path,
+        nargs="?",
+        default=DEFAULT_BUNDLE,
+        help="%(default)s, as `loadtests.bench` builds it",
+    )
     parser.add_argument("--concurrency", type=positive, nargs="+", default=[1, 16, 64])
     parser.add_argument("--texts", type=Texts, choices=list(Texts), default=Texts.NEW, help="known or not")
     parser.add_argument("--window", type=positive_float, default=5.0, metavar="SECONDS")

@@ -115,7 +115,7 @@ def _duplicates_row(
 def _rate_with_duplicates(contest: Contest, side: Side, share: float, generator: random.Random) -> float:
     rounds = contest.rounds
     count = int(rounds.texts_a_run / (1 - share))
-    # A draw is fresh with probability 1 − share; a tenth more are at hand, and the rest goes back.
+    # A draw is fresh with probability 1 − share; a tenth more than that are at hand.
     fresh = contest.texts.take(min(rounds.texts_a_run * 11 // 10, len(contest.texts)))
     source = DuplicatingSource(fresh, duplicates=share, generator=generator)
     run = side.drive(
