@@ -38,6 +38,8 @@ class RequestContext:
     """Filled by the layers that a request passes."""
 
     request_id: str
+    started_s: float = field(default_factory=time.perf_counter)
+    """When its headers were there. Its deadline counts from then on."""
     times: StageTimes = field(default_factory=StageTimes)
     tasks: tuple[str, ...] = ()
     """Tasks that were asked for, once they are known to exist."""
@@ -67,7 +69,7 @@ class ContextLayer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started_s, started_ns = time.perf_counter(), time.time_ns()
+        started_ns = time.time_ns()
         given = Headers(scope=scope)
         context = scope[SCOPE_KEY] = RequestContext(request_id=_request_id(given))
         runtime = self._lifecycle.loaded_runtime
@@ -81,7 +83,9 @@ class ContextLayer:
                 headers[REQUEST_ID] = context.request_id
                 if context.model is not None:
                     headers["x-model-name"], headers["x-model-version"] = context.model
-                headers["server-timing"] = server_timing(context.times, time.perf_counter() - started_s)
+                headers["server-timing"] = server_timing(
+                    context.times, time.perf_counter() - context.started_s
+                )
                 if span is not None:
                     headers.update(span.headers)
             await send(message)
@@ -97,7 +101,7 @@ class ContextLayer:
             await response(scope, receive, send_with_headers)
         finally:
             if runtime is not None:
-                seconds = time.perf_counter() - started_s
+                seconds = time.perf_counter() - context.started_s
                 request = _finished(scope, context, seconds)
                 runtime.saw_request(request)
                 if span is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from service.deadline import TimeLimit
 from service.errors import (
     MAX_COUNTED,
     ClientGone,
@@ -18,6 +20,7 @@ from service.errors import (
     RequestTooLarge,
     UnsupportedMediaType,
 )
+from service.http.context import context_of
 from service.inputs import TaskInput, explain_misfit
 from service.priorities import Priority
 from service.schemas import FORM_TAGS, TaskPredictRequest
@@ -49,10 +52,11 @@ async def read_json(
         MalformedBody: If it is not JSON.
         RequestTooLarge: If it has too many inputs, whatever they are.
         InvalidRequest: If it does not match the model. Faults are named.
-        ClientGone: If it never ends.
+        DeadlineExceeded: If it does not end in time.
+        ClientGone: If the client leaves before its end.
     """
     check_media_type(request)
-    body = await read_body(request, max_bytes=max_bytes or settings.max_body_bytes)
+    body = await read_body(request, settings, max_bytes=max_bytes)
     return parse_body(body, model, max_inputs=settings.max_inputs)
 
 
@@ -101,14 +105,14 @@ def parse_inputs(values: list[Any], *, max_inputs: int) -> list[TaskInput]:
 
 
 def timeout_s(request: Request, settings: Settings) -> float:
-    """Seconds this request may take: its header, within bounds, or the default.
+    """Seconds that this request may still take, of its header's, within bounds, or of the default.
 
     Raises:
         InvalidRequest: If the header is not a positive number.
     """
     given = request.headers.get(TIMEOUT_HEADER)
     if given is None:
-        return settings.timeout_s
+        return left_s(request, settings.timeout_s)
     try:
         seconds = float(given) / 1e3
     except ValueError:
@@ -116,7 +120,12 @@ def timeout_s(request: Request, settings: Settings) -> float:
     if not seconds > 0:
         fault = FieldError(TIMEOUT_HEADER, "Expected milliseconds, a number above 0.")
         raise InvalidRequest("The timeout header is invalid.", errors=[fault])
-    return min(seconds, settings.max_timeout_s)
+    return left_s(request, min(seconds, settings.max_timeout_s))
+
+
+def left_s(request: Request, allowed_s: float) -> float:
+    """Seconds that are left of those that a request may take in all. Below 0 when it is late."""
+    return allowed_s - (time.perf_counter() - context_of(request).started_s)
 
 
 def priority(request: Request) -> Priority | None:
@@ -182,15 +191,26 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def read_body(request: Request, *, max_bytes: int) -> bytes:
-    """The whole body.
+async def read_body(request: Request, settings: Settings, *, max_bytes: int | None = None) -> bytes:
+    """The whole body, within the request's time.
+
+    Args:
+        request: Its body was not read.
+        settings: For the limits.
+        max_bytes: By default, as the settings say.
 
     Raises:
         UnsupportedMediaType: If it is compressed.
         RequestTooLarge: As soon as it is known to be, without reading on.
-        ClientGone: If it never ends.
+        DeadlineExceeded: If it does not end in time.
+        ClientGone: If the client leaves before its end.
     """
     refuse_compression(request)
+    async with TimeLimit(timeout_s(request, settings), until="the body had come in whole"):
+        return await _receive(request, max_bytes or settings.max_body_bytes)
+
+
+async def _receive(request: Request, max_bytes: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
         raise _too_large(max_bytes)

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from service.errors import FieldError, InvalidRequest
 from service.http.answering import embed, predict
 from service.http.models import Leased
-from service.http.requests import timeout_s
+from service.http.requests import left_s, timeout_s
 from service.http.v2.framing import HEADER_LENGTH
 from service.http.v2.inputs import read_inputs
 from service.http.v2.models import Model, chosen_outputs
@@ -35,7 +35,7 @@ async def infer(
     inputs = read_inputs(asked.inputs, payload, forms=model.forms, max_inputs=settings.max_inputs)
     seconds = timeout_s(request, settings)
     if asked.parameters.timeout:
-        seconds = min(asked.parameters.timeout / 1e6, settings.max_timeout_s)
+        seconds = left_s(request, min(asked.parameters.timeout / 1e6, settings.max_timeout_s))
     if model.tasks is None:
         texts = [each for each in inputs if isinstance(each, str)]  # its only form
         found = await embed(request, leased, texts, timeout_s=seconds)

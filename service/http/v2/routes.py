@@ -68,7 +68,7 @@ async def _infer(lifecycle: Lifecycle, request: Request, name: str, version: str
     with _leased(lifecycle, request, name, version) as found:
         model = find_model(found.engine, name, version)
         check_media_type(request, others=(BINARY,))
-        body = await read_body(request, max_bytes=found.settings.max_body_bytes)
+        body = await read_body(request, found.settings)
         header, payload = split_body(body, request.headers.get(HEADER_LENGTH))
         asked = parse_body(header, InferRequest, max_inputs=found.settings.max_inputs)
         return await infer(request, found, model, asked, payload)

@@ -1,14 +1,20 @@
 """What is read of a request, and what is refused before it costs anything."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request
 
 from service.errors import MAX_COUNTED, MAX_FAULTS
+from service.http.context import SCOPE_KEY, RequestContext
+from service.http.requests import timeout_s
 from service.schemas import Problem
+from service.settings import Settings
 from tests.service.http.test_app import JSON, assert_problem, serving
 from tests.support.service_fakes import tasks_of_every_kind
 
@@ -128,3 +134,31 @@ async def test_unknown_names_are_not_given_back_at_any_length(client: httpx.Asyn
     problem = assert_problem(response, 404)
     assert "'y'" in problem.detail
     assert len(response.content) < 10_000
+
+
+async def never_whole(started: asyncio.Event) -> AsyncIterator[bytes]:
+    """A body of which one byte comes."""
+    yield b"{"
+    started.set()
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/embeddings", "/v2/models/intent/infer", "/tei/embed"])
+async def test_a_body_that_never_ends_leaves_at_its_deadline(path: str) -> None:
+    started = asyncio.Event()
+    headers = JSON | {"x-request-timeout-ms": "50"}
+    async with serving(max_requests=1) as (client, _):
+        slow = asyncio.create_task(client.post(path, content=never_whole(started), headers=headers))
+        await started.wait()
+        assert_problem(await client.post("/v1/predict", json={"inputs": ["a"]}), 429)
+        assert_problem(await slow, 504)
+        assert (await client.post("/v1/predict", json={"inputs": ["a"]})).status_code == 200
+
+
+def test_a_request_has_what_its_body_has_left_of_the_time() -> None:
+    began = RequestContext(request_id="a", started_s=time.perf_counter() - 10)
+    scope = {"type": "http", "headers": [], SCOPE_KEY: began}
+    assert 0 < timeout_s(Request(scope), Settings(timeout_s=30)) <= 20
+    assert timeout_s(Request(scope), Settings(timeout_s=5)) < 0
+    scope["headers"] = [(b"x-request-timeout-ms", b"12000")]
+    assert 0 < timeout_s(Request(scope), Settings(timeout_s=5)) <= 2
