@@ -1,8 +1,10 @@
 """Text → exact token ids, off the event loop where that pays."""
 
 import asyncio
+import math
 import os
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.errors import RequestTooLarge
 
 INLINE_CHARS = 1_000
 """Texts up to this many characters together are tokenised on the event loop.
@@ -105,6 +109,7 @@ class Tokenizer(Protocol):
 
         Raises:
             QuestionTooLong: If questions leave too little room for their contexts.
+            RequestTooLarge: If contexts become more windows than may ever wait for the encoder.
         """
 
     def close(self) -> None:
@@ -114,12 +119,19 @@ class Tokenizer(Protocol):
 class FastTokenizer:
     """The bundle's ``tokenizer.json``, run by the ``tokenizers`` library alone."""
 
-    def __init__(self, tokenizer: Any, *, max_length: int) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        max_window_tokens: int = sys.maxsize,  # noqa: ANN401
+    ) -> None:
         """Set the tokenizer's truncation.
 
         Args:
             tokenizer: Of the ``tokenizers`` library; changed.
             max_length: Tokens of a sequence, special tokens included.
+            max_window_tokens: Of all windows of a call.
         """
         # A bundle's file truncates and never pads already. A hand-made one may carry fixed padding
         # ("hello world" becomes 128 ids), which would poison every cache key.
@@ -128,17 +140,20 @@ class FastTokenizer:
         tokenizer.enable_truncation(max_length, strategy="longest_first")
         self._tokenizer = tokenizer
         self._max_length = max_length
+        self._max_window_tokens = max_window_tokens
+        self._num_special = tokenizer.num_special_tokens_to_add(is_pair=True)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
 
     @classmethod
-    def from_file(cls, path: Path, *, max_length: int) -> Self:
+    def from_file(cls, path: Path, *, max_length: int, max_window_tokens: int = sys.maxsize) -> Self:
         """Load ``tokenizer.json``."""
         # Without it the library warns after a fork, and turns its parallelism off. Nothing forks here after
         # start.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         from tokenizers import Tokenizer as RustTokenizer
 
-        return cls(RustTokenizer.from_file(str(path)), max_length=max_length)
+        tokenizer = RustTokenizer.from_file(str(path))
+        return cls(tokenizer, max_length=max_length, max_window_tokens=max_window_tokens)
 
     async def tokenize(
         self, sequences: Sequence[TextSequence], *, with_offsets: Collection[int] = ()
@@ -158,9 +173,9 @@ class FastTokenizer:
         if not windowed and not with_offsets:
             # The fast variant leaves the offsets out: a fifth less time.
             return list(map(_tokenized, sequences, self._tokenizer.encode_batch_fast(sequences)))
-        if faults := self._find_long_questions(windowed):
-            raise QuestionTooLong(faults)
         encoded: list[Windows] = [()] * len(sequences)
+        for place, windows in self._cut_all(windowed):
+            encoded[place] = windows
         whole = [place for place in range(len(sequences)) if place not in windowed]
         for asked, encode in (
             (False, self._tokenizer.encode_batch_fast),
@@ -169,9 +184,36 @@ class FastTokenizer:
             places = [place for place in whole if (place in with_offsets) == asked]
             for place, found in zip(places, encode([sequences[place] for place in places]), strict=True):
                 encoded[place] = _tokenized(sequences[place], found, with_offsets=asked)
-        for place, each in windowed.items():
-            encoded[place] = self._cut_into_windows(each)
         return encoded
+
+    def _cut_all(self, windowed: Mapping[int, ContextWindows]) -> Iterator[tuple[int, Windows]]:
+        left = self._max_window_tokens
+        for (place, each), question_len in zip(windowed.items(), self._question_lens(windowed), strict=True):
+            # Counting takes half as long as cutting: a short context is cut at once.
+            if len(each.context) > INLINE_CHARS:
+                self._check_windows(self._count_tokens(each, question_len), left)
+            windows = self._cut_into_windows(each)
+            num_tokens = sum(window.num_tokens for window in windows)
+            self._check_windows(num_tokens, left)
+            left -= num_tokens
+            yield place, windows
+
+    def _check_windows(self, num_tokens: int, left: int) -> None:
+        if num_tokens > left:
+            most = self._max_window_tokens
+            raise RequestTooLarge(
+                f"The windows of the contexts, each with its question, have {most - left + num_tokens} tokens "
+                f"or more; at most {most} may wait. Split the request, or shorten the questions."
+            )
+
+    def _count_tokens(self, each: ContextWindows, question_len: int) -> int:
+        """Tokens of all windows that a context will be cut into."""
+        (encoding,) = self._tokenizer.encode_batch_fast([each.context], add_special_tokens=False)
+        context_len = sum(map(len, (encoding, *encoding.overflowing)))
+        room = self._max_length - self._num_special - question_len
+        further: int = max(0, math.ceil((context_len - room) / (room - each.stride)))
+        repeated = (1 + further) * (self._num_special + question_len) + further * each.stride
+        return context_len + int(repeated)
 
     def _cut_into_windows(self, each: ContextWindows) -> Windows:
         first = self._cutting(each.stride).encode(each.question, each.context)
@@ -197,18 +239,20 @@ class FastTokenizer:
             self._windowing[stride] = each
         return self._windowing[stride]
 
-    def _find_long_questions(self, windowed: Mapping[int, ContextWindows]) -> dict[int, str]:
+    def _question_lens(self, windowed: Mapping[int, ContextWindows]) -> list[int]:
+        """Tokens of each question. Of one that is too long, no more than ``max_length`` are counted."""
         encodings = self._tokenizer.encode_batch_fast(
             [each.question for each in windowed.values()], add_special_tokens=False
         )
-        special = self._tokenizer.num_special_tokens_to_add(is_pair=True)
+        lens = [len(encoding.ids) for encoding in encodings]
         faults = {}
-        for (place, each), encoding in zip(windowed.items(), encodings, strict=True):
-            room = self._max_length - special - each.stride - MIN_NEW_TOKENS
-            if len(encoding.ids) > room:
-                # No more than ``max_length`` of its tokens were counted.
+        for (place, each), question_len in zip(windowed.items(), lens, strict=True):
+            room = self._max_length - self._num_special - each.stride - MIN_NEW_TOKENS
+            if question_len > room:
                 faults[place] = f"More than {room} tokens, which leaves too few for the context."
-        return faults
+        if faults:
+            raise QuestionTooLong(faults)
+        return lens
 
 
 def _tokenized(sequence: TextSequence, encoding: Any, *, with_offsets: bool = False) -> Windows:  # noqa: ANN401

@@ -88,7 +88,11 @@ class BundleLoader:
         return EncoderParts(
             entry=entry,
             session=session,
-            tokenizer=FastTokenizer.from_file(bundle.tokenizer_path, max_length=entry.max_length),
+            tokenizer=FastTokenizer.from_file(
+                bundle.tokenizer_path,
+                max_length=entry.max_length,
+                max_window_tokens=settings.queue_tokens,
+            ),
             cost=cost,
             provider=session.provider.value,
         )

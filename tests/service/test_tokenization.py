@@ -1,9 +1,13 @@
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from service.errors import RequestTooLarge
 from service.tokenization import (
     INLINE_CHARS,
     MIN_NEW_TOKENS,
@@ -134,3 +138,44 @@ async def test_questions_that_leave_too_few_tokens_for_the_context_are_named(
             ["red", ContextWindows(longest, "lamp", STRIDE), ContextWindows(long, "lamp", STRIDE)]
         )
     assert refusal.value.faults == {1: f"More than {room} tokens, which leaves too few for the context."}
+
+
+async def test_windows_beyond_the_bound_are_refused_before_any_is_cut(tiny_encoder: Path) -> None:
+    room = MAX_LENGTH - 3 - STRIDE - MIN_NEW_TOKENS
+    question, context = "red " * room, "lamp " * 100_000
+    bounded = FastTokenizer.from_file(
+        tiny_encoder / "tokenizer.json", max_length=MAX_LENGTH, max_window_tokens=65_536
+    )
+    with pytest.raises(RequestTooLarge, match=r"have 299996 tokens"):  # 12 500 windows of 24
+        await bounded.tokenize([ContextWindows(question, context, STRIDE)])
+    bounded.close()
+    assert not bounded._windowing, "what cuts contexts was never made"
+
+
+async def test_the_bound_is_on_all_windows_of_a_request(tiny_encoder: Path) -> None:
+    bounded = FastTokenizer.from_file(
+        tiny_encoder / "tokenizer.json", max_length=MAX_LENGTH, max_window_tokens=4 * MAX_LENGTH
+    )
+    short = ContextWindows("red", "lamp " * MAX_LENGTH, STRIDE)
+    (windows,) = await bounded.tokenize([short])
+    assert len(windows) == 2
+    assert await bounded.tokenize(["red " * 99, short, short])
+    with pytest.raises(RequestTooLarge):
+        await bounded.tokenize([short, short, short])
+    bounded.close()
+
+
+@settings(max_examples=60)
+@given(question_len=st.integers(1, 15), context_len=st.integers(0, 200), stride=st.integers(0, 4))
+def test_windows_are_counted_as_they_are_cut(
+    tiny_encoder: Path, question_len: int, context_len: int, stride: int
+) -> None:
+    tokenizer = _cached(tiny_encoder)
+    each = ContextWindows("red " * question_len, "lamp " * context_len, stride)
+    windows = tokenizer._cut_into_windows(each)
+    assert tokenizer._count_tokens(each, question_len) == sum(window.num_tokens for window in windows)
+
+
+@cache
+def _cached(tiny_encoder: Path) -> FastTokenizer:
+    return FastTokenizer.from_file(tiny_encoder / "tokenizer.json", max_length=MAX_LENGTH)
