@@ -121,10 +121,10 @@ class FastTokenizer:
 
     def __init__(
         self,
-        tokenizer: Any,
+        tokenizer: Any,  # noqa: ANN401
         *,
         max_length: int,
-        max_window_tokens: int = sys.maxsize,  # noqa: ANN401
+        max_window_tokens: int = sys.maxsize,
     ) -> None:
         """Set the tokenizer's truncation.
 
@@ -202,8 +202,8 @@ class FastTokenizer:
         if num_tokens > left:
             most = self._max_window_tokens
             raise RequestTooLarge(
-                f"The windows of the contexts, each with its question, have {most - left + num_tokens} tokens "
-                f"or more; at most {most} may wait. Split the request, or shorten the questions."
+                f"The windows of the contexts, each with its question, have {most - left + num_tokens} "
+                f"tokens or more; at most {most} may wait. Split the request, or shorten the questions."
             )
 
     def _count_tokens(self, each: ContextWindows, question_len: int) -> int:
