@@ -94,11 +94,11 @@ class RefittedCost:
         return max(self._first.batch_s(rows, row_len), 1e-9)
 
     def sequence_s(self, num_tokens: int) -> float:
-        """As the model says."""
+        """Seconds that a sequence takes, by the latest fit."""
         return self.model.sequence_s(num_tokens)
 
     def backlog_s(self, num_tokens: int, *, max_batch_tokens: int, row_len: int) -> float:
-        """As the model says."""
+        """Seconds until so many tokens are computed, by the latest fit."""
         return self.model.backlog_s(num_tokens, max_batch_tokens=max_batch_tokens, row_len=row_len)
 
 

@@ -39,7 +39,7 @@ class StageTimes:
     head: float = 0.0
 
     def by_stage(self) -> dict[str, float]:
-        """Seconds by the stage's name, in the order of the work. Every request is counted by it."""
+        """Seconds by the stage's name, in the order of the work."""
         return {"tokenise": self.tokenise, "queue": self.queue, "encode": self.encode, "head": self.head}
 
 

@@ -33,7 +33,7 @@ class FieldError:
     """One fault of a request."""
 
     field: str
-    """Path in the body, such as ``inputs.3.text``."""
+    """Path in the body, such as ``inputs.3.text``, or the name of a header."""
     message: str
 
 

@@ -25,9 +25,9 @@ class Found:
     """What the encoder said about the sequences of a request."""
 
     windows: Sequence[Windows]
-    """Of each sequence."""
+    """For each sequence, the windows that it was cut into."""
     encoded: Encoded
-    """Of all windows in order."""
+    """What came back for all windows, in order."""
 
     def by_sequence(self, of_windows: Sequence[T]) -> list[tuple[T, ...]]:
         """What there is for every window, for every sequence."""
@@ -48,12 +48,12 @@ class Gathered:
     """What their heads are run on, inputs in order."""
     inputs: Sequence[TaskInput]
     tokens: Sequence[Windows]
-    """Of each input, of all its sequences."""
+    """For each input, the windows of all its sequences."""
     num_rows: Sequence[int]
-    """Of each input."""
+    """How many of the rows belong to each input."""
 
     def readings(self, logits: NDArray[np.float32], *, is_token_level: bool) -> Readings:
-        """Join a task's logits."""
+        """The same with a task's logits, of shape ``(num_rows, num_outputs)``: the task can answer from it."""
         num_rows = self.num_rows
         if is_token_level:
             num_rows = [sum(window.num_tokens for window in tokens) for tokens in self.tokens]

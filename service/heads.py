@@ -85,7 +85,7 @@ def _states(encoding: Encoding) -> NDArray[np.floating]:
 
 RowsByTask: TypeAlias = Mapping[str, Rows]
 Logits: TypeAlias = dict[str, NDArray[np.float32]]
-"""By task."""
+"""By task, each of shape ``(num_rows, num_outputs)``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,7 +138,7 @@ class HeadRunner:
         return await call.future
 
     def close(self) -> None:
-        """Let the thread go."""
+        """End the heads' thread, without waiting for what it computes."""
         self._thread.shutdown(wait=False)
 
     def _flush(self) -> None:

@@ -33,7 +33,7 @@ class Way:
 
     @property
     def all_threads(self) -> int:
-        """Of all lanes."""
+        """Threads of all lanes together."""
         return self.lanes * self.threads
 
     def __str__(self) -> str:
@@ -48,10 +48,11 @@ def candidate_ways(threads: int) -> tuple[Way, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
-    """What is to be computed next."""
+    """The next batch to be handed over, before it is known what is in it."""
 
     crew: Crew
     max_tokens: int
+    """What it may hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,8 +45,11 @@ class Placement:
 
     row: int
     start: int
+    """Of its first token in the row."""
     length: int
+    """Tokens."""
     segment: int
+    """Its number in ``segment_ids``, and its place in the pooled outputs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -113,7 +116,7 @@ class BucketedRows:
     step: int = ROW_STEP
 
     def split(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Any sequences share rows."""
+        """All together: any sequences share rows."""
         return [list(range(len(lengths)))]
 
     def layout(self, lengths: Sequence[int]) -> RowLayout:
@@ -162,9 +165,9 @@ class FixedRows:
     """Rows for a device with bound buffers: few shapes, each compiled and allocated once."""
 
     row_lens: tuple[int, ...]
-    """Ascending."""
+    """The row lengths there are, in tokens, ascending."""
     row_counts: tuple[int, ...]
-    """Ascending; beyond the last, its multiples."""
+    """The numbers of rows there are, ascending; beyond the last, its multiples."""
     are_shared: bool = True
     """Whether sequences lie end to end in a row, instead of one in each."""
 

@@ -1,4 +1,4 @@
-"""Everything that can be set from outside, read once at start from ``ENCODEONCE_*`` variables."""
+"""Everything that can be set from outside by ``ENCODEONCE_*`` variables."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -42,7 +42,7 @@ class CacheDtype(StrEnum):
 
 
 class Settings(BaseSettings):
-    """One frozen object; nothing else of the service reads the environment."""
+    """The variables as they are now. The service reads them at its start: a change takes a restart."""
 
     model_config = SettingsConfigDict(env_prefix="ENCODEONCE_", frozen=True)
 

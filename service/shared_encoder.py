@@ -28,7 +28,7 @@ class Lookup(StrEnum):
 
     HIT = "hit"
     MISS = "miss"
-    """A new encoder row."""
+    """The encoder had to compute it for this request."""
     COALESCED = "coalesced"
     """Somebody else's row, already on its way; also a repeated sequence of the same request."""
 

@@ -66,7 +66,7 @@ class TokenizedInput:
     input_ids: NDArray[np.int32]
     """Shape ``(num_tokens,)``, special tokens included."""
     token_type_ids: NDArray[np.uint8]
-    """Shape ``(num_tokens,)``."""
+    """Shape ``(num_tokens,)``: which of a pair's texts a token belongs to, for encoders that ask."""
     is_pair: bool
     is_truncated: bool
     offsets: TokenOffsets | None = field(default=None, repr=False)

@@ -22,29 +22,29 @@ CANARY_HEADER = "x-canary"
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """What a request is answered with."""
+    """The model that a request got, with the service around it, for as long as the request takes."""
 
     runtime: Runtime
     model: Model
 
     @property
     def settings(self) -> Settings:
-        """Of the service."""
+        """What the service was set up with, the same for all its models."""
         return self.runtime.settings
 
     @property
     def engine(self) -> Engine:
-        """Of the model."""
+        """The engine that answers for this model's tasks."""
         return self.model.engine
 
     @property
     def name(self) -> str:
-        """Of the model."""
+        """What ``x-model-name`` says: the name in the bundle's manifest."""
         return self.model.name
 
     @property
     def version(self) -> str:
-        """Of the model."""
+        """What ``x-model-version`` says: the version in the bundle's manifest."""
         return self.model.version
 
 

@@ -68,7 +68,7 @@ class Readings:
     """Shape ``(num_rows, num_outputs)``, inputs in order: a row for each head row; of a token-level head, for
     each token of each window."""
     num_rows: Sequence[int]
-    """Rows of each input."""
+    """How many rows of the logits belong to each input."""
 
     def by_input(self) -> Iterator["Reading"]:
         """Each input with its own tokens and logits."""
@@ -84,7 +84,9 @@ class Reading:
 
     input: Any
     tokens: Sequence[TokenizedInput]
+    """Every window of every sequence that was read of it."""
     logits: NDArray[np.float32]
+    """The input's rows of ``Readings.logits``: shape ``(num_rows, num_outputs)``."""
 
 
 class Decoder(ABC):

@@ -50,7 +50,7 @@ class ChoiceDecoder(InputDecoder):
     temperature: float
 
     def answer(self, reading: Reading, options: AnswerOptions) -> ChoiceAnswer:
-        """From one logit for each choice."""
+        """From logits of shape ``(num_choices, 1)``."""
         logits = reading.logits[:, 0]
         scores = softmax(logits, temperature=self.temperature).tolist()
         best = int(logits.argmax())

@@ -38,15 +38,16 @@ class Candidate:
     """A span that may be the answer."""
 
     start: int
+    """Its first character, counted in code points of the context."""
     end: int
-    """In code points of the context."""
+    """Behind its last character, likewise."""
     logits: tuple[float, float]
     """Of its first and of its last token, less those of its window's first token."""
     score: float
 
     @property
     def margin(self) -> float:
-        """How far the span exceeds no answer."""
+        """How far the span exceeds no answer, in logits."""
         return sum(self.logits)
 
 

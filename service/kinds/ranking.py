@@ -52,7 +52,7 @@ class RankingDecoder(InputDecoder):
     temperature: float
 
     def answer(self, reading: Reading, options: AnswerOptions) -> RankingAnswer:
-        """From one logit for each document."""
+        """From logits of shape ``(num_documents, 1)``."""
         logits = reading.logits[:, 0]
         scores = sigmoid(logits, temperature=self.temperature).tolist()
         # By logit: far out, the sigmoid is 1 for all.

@@ -24,7 +24,7 @@ class TaggedText(Reader[str | TokensInput]):
     needs_offsets: ClassVar[bool] = True
 
     def sequences(self, each: str | TokensInput) -> tuple[TextSequence, ...]:
-        """One."""
+        """The text, as a single sequence."""
         return (_text_of(each),)
 
 
@@ -37,7 +37,9 @@ class TaggedWords:
     labels: Sequence[str | None]
     """None for a word without a token: cut off, or dropped by the tokenizer."""
     scores: Sequence[float | None]
+    """Of each word its label's probability; None where the label is."""
     logits: Sequence[list[float] | None]
+    """Of each word the logits of its first token, one for each label; None where the label is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class EntityDecoder(InputDecoder):
     temperature: float
 
     def answer(self, reading: Reading, options: AnswerOptions) -> EntitiesAnswer:
-        """From logits for each token."""
+        """From logits of shape ``(num_tokens, num_labels)``."""
         words = tag_words(reading, self.labels, self.temperature)
         entities = []
         for span in decode_tags([label or OUTSIDE for label in words.labels]):
@@ -81,7 +83,7 @@ class WordLabelDecoder(InputDecoder):
     temperature: float
 
     def answer(self, reading: Reading, options: AnswerOptions) -> TokensAnswer:
-        """From logits for each token."""
+        """From logits of shape ``(num_tokens, num_labels)``."""
         words = tag_words(reading, self.labels, self.temperature)
         answer = TokensAnswer(
             tokens=[

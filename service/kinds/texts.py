@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SingleText(Reader[str]):
-    """The text."""
+    """A text by itself."""
 
     takes: ClassVar[tuple[type, ...]] = (str,)
 
     def sequences(self, each: str) -> tuple[TextSequence, ...]:
-        """One."""
+        """The text."""
         return (each,)
 
 
@@ -30,7 +30,7 @@ class CrossEncodedPair(Reader[PairInput]):
     reads_pairs: ClassVar[bool] = True
 
     def sequences(self, each: PairInput) -> tuple[TextSequence, ...]:
-        """One."""
+        """The pair, as a single sequence."""
         return (TextPair(each.text, each.text_pair),)
 
 
@@ -41,11 +41,11 @@ class BiEncodedPair(Reader[PairInput]):
     takes: ClassVar[tuple[type, ...]] = (PairInput,)
 
     def sequences(self, each: PairInput) -> tuple[TextSequence, ...]:
-        """Two, in order."""
+        """First and second text."""
         return each.text, each.text_pair
 
     def head_rows(self, read: Sequence[tuple[T, ...]]) -> list[tuple[T, ...]]:
-        """One: both texts."""
+        """A single row, of both texts' encodings."""
         return first_with_each_other(read)
 
 

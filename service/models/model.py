@@ -37,12 +37,12 @@ class Model:
 
     @property
     def name(self) -> str:
-        """Of the bundle."""
+        """The name that requests are routed by, from the manifest."""
         return self.bundle.manifest.name
 
     @property
     def version(self) -> str:
-        """Of the bundle."""
+        """Tells models of one name apart, from the manifest."""
         return self.bundle.manifest.version
 
     @property

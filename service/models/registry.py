@@ -101,7 +101,7 @@ class ModelRegistry:
 
     @property
     def requests(self) -> int:
-        """Under way."""
+        """Requests that hold a lease now, over all models."""
         return self._requests
 
     @contextmanager

@@ -49,11 +49,11 @@ class Shapes:
 
     @classmethod
     def of(cls, entry: EncoderEntry) -> "Shapes":
-        """Of a manifest's encoder."""
+        """The shapes that a manifest's encoder gives."""
         return cls(hidden_size=entry.hidden_size, num_layers=entry.num_layers)
 
     def pooled(self, pooling: Pooling) -> tuple[int, ...]:
-        """Of a sequence's vector."""
+        """``(hidden_size,)``, or ``(num_layers + 1, hidden_size)`` for a layered pooling."""
         return (self.num_layers + 1, self.hidden_size) if pooling.is_layered else (self.hidden_size,)
 
 

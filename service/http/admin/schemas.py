@@ -119,7 +119,7 @@ class TaskDriftInfo(_Model):
 
 
 class DriftInfo(_Model):
-    """A served version beside its shadow, since the shadow began."""
+    """A served version beside its shadow: all that this process has seen of the two."""
 
     served: str
     shadow: str
