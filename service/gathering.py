@@ -53,7 +53,7 @@ class Gathered:
     """How many of the rows belong to each input."""
 
     def readings(self, logits: NDArray[np.float32], *, is_token_level: bool) -> Readings:
-        """The same with a task's logits, of shape ``(num_rows, num_outputs)``: the task can answer from it."""
+        """With a task's logits, of shape ``(num_rows, num_outputs)``: what it answers from."""
         num_rows = self.num_rows
         if is_token_level:
             num_rows = [sum(window.num_tokens for window in tokens) for tokens in self.tokens]

@@ -69,7 +69,7 @@ class Plan:
 
     @property
     def num_bytes(self) -> int:
-        """Of the rows."""
+        """Size of the file of rows; the index comes on top."""
         return FLOAT_BYTES * int(np.prod(self.shape))
 
     def create(self, folder: Path, reading: str) -> Stored:

@@ -37,12 +37,12 @@ class EncodingStore:
 
     @property
     def readings(self) -> tuple[str, ...]:
-        """What is stored."""
+        """Names of what can be read without the encoder: poolings, or token states."""
         return tuple(self._stored)
 
     @property
     def num_bytes(self) -> int:
-        """Of all files together."""
+        """Size of the rows of all files together."""
         return sum(stored.rows.nbytes for stored in self._stored.values())
 
     def open(

@@ -17,7 +17,8 @@ class Evaluation:
         step: Steps done.
         metrics: Of every task.
         score: The joint score.
-        is_best: Whether it is the best so far.
+        is_best: Whether its checkpoint is the one to keep so far: the one with the best score or, with a
+            tolerance, a later one that is as good.
         cosines: Between the tasks' gradients, if they are probed.
         gates: Of the sharing layer, by name, if it has some.
     """
@@ -44,7 +45,7 @@ class Observer(Protocol):
         Args:
             step: Steps done.
             report: Losses, weights and cosines of the step's tasks.
-            rates: Learning rates by ``encoder`` and ``heads``.
+            rates: Learning rates by the optimizer's groups: ``encoder``, ``heads``, ``sharing``, ``mixing``.
         """
         ...
 

@@ -45,7 +45,7 @@ class RunResult:
 
     @property
     def name(self) -> str:
-        """Of the run in its study."""
+        """What the study calls the run, and its file: ``VARIANT.seedN``."""
         return run_name(self.variant, self.seed)
 
     @property
@@ -55,7 +55,7 @@ class RunResult:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps done."""
+        """Optimizer steps of the whole run, also those after the chosen checkpoint."""
         return self.history[-1].step if self.history else self.step
 
     @property
@@ -75,7 +75,7 @@ class RunResult:
 
 
 def run_name(variant: str, seed: int) -> str:
-    """Of a run in its study."""
+    """What a study calls a run, and its file: ``VARIANT.seedN``."""
     return f"{variant}.seed{seed}"
 
 

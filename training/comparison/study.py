@@ -42,7 +42,7 @@ class VariantConfig(Overrides):
 
     name: Name
     seeds: Seeds | None = None
-    """The study's unless given."""
+    """Those of the study, unless given."""
 
 
 class StudyConfig(Section):
@@ -100,12 +100,12 @@ class Study:
     configs: Mapping[str, Config]
 
     def config(self, variant: str, seed: int) -> Config:
-        """Of a run."""
+        """What a variant trains with this seed."""
         return self.configs[variant].model_copy(update={"seed": seed})
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Of the baseline, in the order of the file."""
+        """Names of the baseline's tasks, in the order of its file."""
         return tuple(self.configs[self.outline.baseline].tasks)
 
 

@@ -71,12 +71,12 @@ class Difference:
 
     @property
     def threshold(self) -> float:
-        """From which it is clear."""
+        """Size from which a difference is clear: twice the standard error, or a fixed margin without one."""
         return MARGIN if self.error is None else CLEAR * self.error
 
     @property
     def is_clear(self) -> bool:
-        """Whether it exceeds the spread."""
+        """Whether it is beyond what the spread over seeds explains."""
         return abs(self.value) > self.threshold
 
     @property
@@ -107,7 +107,7 @@ class Summary:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """In the order of the file."""
+        """Names, in the order of the baseline's file."""
         return tuple(self.metrics)
 
     def difference(self, row: Row, other: Row | None, key: str) -> Difference | None:

@@ -70,7 +70,7 @@ class Kind(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """As in the YAML file and the manifest."""
+        """What the YAML file and the manifest call the kind."""
 
     @property
     def bi_encoder(self) -> bool:

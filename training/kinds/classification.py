@@ -37,7 +37,7 @@ class Classification(Kind):
 
     @property
     def name(self) -> str:
-        """As in the YAML file."""
+        """``classification``, or ``pair_classification`` where the texts are two."""
         return "pair_classification" if self.texts.is_pair else "classification"
 
     @property
@@ -47,32 +47,32 @@ class Classification(Kind):
 
     @property
     def num_outputs(self) -> int:
-        """One for each label."""
+        """As many as there are labels."""
         return len(self.labels)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Of labels."""
+        """Accuracy first, F1 over the labels, Matthews' correlation."""
         return LABELLED
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Texts and label."""
+        """Of the text or of both, then of the label."""
         return (*self.texts.columns, self.label_column)
 
     def parse(self, *cells: Any) -> tuple[dict[str, Any], int]:  # noqa: ANN401
-        """Input, and the label's number."""
+        """The input, and the label's place among the labels."""
         *texts, label = cells
         index = {name: number for number, name in enumerate(self.labels)}
         return self.texts.parse(*texts), label_cell(self.label_column, label, index)
 
     def adapted(self, train: Examples) -> Self:
-        """With balanced class weights."""
+        """With class weights by what occurs in train, where ``balanced`` asks for them."""
         counts = np.bincount([example.target for example in train], minlength=len(self.labels))
         return replace(self, objective=self.objective.balanced_by(counts))
 
     def encode(self, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
-        """Targets of shape ``(1,)``."""
+        """A sequence for each text or pair. A target is the label's place, of shape ``(1,)``."""
         return self.texts.encode(examples, tokenizer, _target)
 
     def encode_for_training(self, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
@@ -80,7 +80,7 @@ class Classification(Kind):
         return self.texts.encode_for_training(examples, tokenizer, _target)
 
     def loss(self, logits: Tensor, batch: LabelledBatch) -> Tensor:
-        """Cross-entropy, or as declared."""
+        """Mean over the examples of what ``objective`` says, cross-entropy by default."""
         return self.objective(logits, batch.targets)
 
     def measure(

@@ -37,26 +37,26 @@ class MultiLabel(Kind):
 
     @property
     def name(self) -> str:
-        """As in the YAML file."""
+        """``multi_label``."""
         return "multi_label"
 
     @property
     def num_outputs(self) -> int:
-        """One for each label."""
+        """As many as there are labels."""
         return len(self.labels)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Of sets of labels."""
+        """Of sets of labels, the F1 over all decisions first."""
         return MULTI_LABELLED
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Text and labels."""
+        """Of the text, then of the list of labels."""
         return (*self.texts.columns, self.label_column)
 
     def parse(self, *cells: Any) -> tuple[dict[str, Any], tuple[int, ...]]:  # noqa: ANN401
-        """Input, and the labels' numbers."""
+        """The input, and the places of its labels among the labels."""
         *texts, labels = cells
         index = {name: number for number, name in enumerate(self.labels)}
         present = {
@@ -66,17 +66,17 @@ class MultiLabel(Kind):
         return self.texts.parse(*texts), tuple(sorted(present))
 
     def adapted(self, train: Examples) -> Self:
-        """With balanced class weights."""
+        """With class weights by what occurs in train, where ``balanced`` asks for them."""
         present = [number for example in train for number in example.target]
         counts = np.bincount(present, minlength=len(self.labels))
         return replace(self, objective=self.objective.balanced_by(counts, len(train)))
 
     def encode(self, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
-        """Targets of shape ``(1, num_labels)``."""
+        """A sequence for each text. A target is 1 where a label is given, of shape ``(1, num_labels)``."""
         return self.texts.encode(examples, tokenizer, self._target)
 
     def loss(self, logits: Tensor, batch: LabelledBatch) -> Tensor:
-        """Binary cross-entropy, or as declared."""
+        """Mean over examples and labels of what ``objective`` says, binary cross-entropy by default."""
         return self.objective(logits, batch.targets)
 
     def measure(

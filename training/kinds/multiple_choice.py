@@ -42,7 +42,7 @@ class MultipleChoice(Kind):
 
     @property
     def name(self) -> str:
-        """As in the YAML file."""
+        """``multiple_choice``."""
         return "multiple_choice"
 
     @property
@@ -52,12 +52,12 @@ class MultipleChoice(Kind):
 
     @property
     def num_outputs(self) -> int:
-        """How well a choice fits."""
+        """One: how well a choice fits."""
         return 1
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Accuracy."""
+        """Accuracy alone."""
         return CHOSEN
 
     @property
@@ -66,7 +66,7 @@ class MultipleChoice(Kind):
         return (*self._text_columns.values(), self.choices_column, self.label_column)
 
     def parse(self, *cells: Any) -> tuple[dict[str, Any], int]:  # noqa: ANN401
-        """Input, and the right choice's number."""
+        """The input, and the right choice's number, from 0."""
         *texts, listed, label = cells
         given: dict[str, Any] = {
             field: text_cell(column, cell)

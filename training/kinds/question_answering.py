@@ -41,7 +41,7 @@ class GoldAnswer:
 
     @property
     def end(self) -> int:
-        """Behind its last character."""
+        """Place behind its last character."""
         return self.start + len(self.text)
 
 
@@ -61,7 +61,7 @@ class Passage:
 
     @property
     def texts(self) -> list[str]:
-        """Of the right answers."""
+        """What the right answers say, for SQuAD's metrics."""
         return [gold.text for gold in self.golds]
 
     def above_no_answer(self, logits: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -97,17 +97,17 @@ class QuestionAnswering(Kind):
 
     @property
     def name(self) -> str:
-        """As in the YAML file."""
+        """``question_answering``."""
         return "question_answering"
 
     @property
     def num_outputs(self) -> int:
-        """Start and end."""
+        """Two: whether a token is the answer's first, and whether it is its last."""
         return 2
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Of answers."""
+        """SQuAD's, F1 first."""
         return ANSWERED
 
     @property
@@ -116,7 +116,7 @@ class QuestionAnswering(Kind):
         return (self.question_column, self.context_column, self.label_column)
 
     def parse(self, *cells: Any) -> tuple[dict[str, Any], tuple[GoldAnswer, ...]]:  # noqa: ANN401
-        """Input, and the right answers."""
+        """The input, and the right answers; none where there is no answer."""
         question, context, answers = cells
         given = {
             "question": text_cell(self.question_column, question),

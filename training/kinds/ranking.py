@@ -52,7 +52,7 @@ class Ranking(Kind):
 
     @property
     def name(self) -> str:
-        """As in the YAML file."""
+        """``ranking``."""
         return "ranking"
 
     @property
@@ -62,12 +62,12 @@ class Ranking(Kind):
 
     @property
     def num_outputs(self) -> int:
-        """How well a document answers."""
+        """One: how well a document answers the query."""
         return 1
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Of rankings."""
+        """Of rankings, mean average precision first."""
         return RANKED
 
     @property
@@ -77,7 +77,7 @@ class Ranking(Kind):
         return (self.query_column, self.document_column, self.label_column, *group)
 
     def parse(self, *cells: Any) -> tuple[dict[str, Any], float]:  # noqa: ANN401
-        """Query and document, and the grade."""
+        """Query and one document, and the document's grade: 0 is irrelevant."""
         query, document, label, *group = cells
         grade = number_cell(self.label_column, label)
         if grade < 0:
@@ -122,7 +122,7 @@ class Ranking(Kind):
         )
 
     def adapted(self, train: Examples) -> Self:
-        """With the best grade."""
+        """With the best grade of train, which pointwise targets are shares of."""
         return replace(self, best_grade=max(grade for example in train for grade in example.target))
 
     def encode(self, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
@@ -147,7 +147,7 @@ class Ranking(Kind):
         return self.encode(Examples(origin=examples.origin, items=tuple(lists)), tokenizer)
 
     def loss(self, logits: Tensor, batch: LabelledBatch) -> Tensor:
-        """As declared."""
+        """Mean over the documents (pointwise) or over the lists (listwise)."""
         if self.objective == "listwise":
             return listwise_loss(logits, batch.example_ids, batch.targets)
         return functional.binary_cross_entropy_with_logits(logits.squeeze(1), batch.targets / self.best_grade)

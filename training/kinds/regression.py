@@ -36,7 +36,7 @@ class Regression(Kind):
 
     @property
     def name(self) -> str:
-        """As in the YAML file."""
+        """``regression``, or ``pair_regression`` where the texts are two."""
         return "pair_regression" if self.texts.is_pair else "regression"
 
     @property
@@ -46,21 +46,21 @@ class Regression(Kind):
 
     @property
     def num_outputs(self) -> int:
-        """The value."""
+        """One: the value."""
         return 1
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Of values."""
+        """Pearson's correlation first, Spearman's, the mean squared error."""
         return VALUED
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Texts and value."""
+        """Of the text or of both, then of the value."""
         return (*self.texts.columns, self.label_column)
 
     def parse(self, *cells: Any) -> tuple[dict[str, Any], float]:  # noqa: ANN401
-        """Input, and the value."""
+        """The input, and the value, which lies in ``range`` if there is one."""
         *texts, label = cells
         value = number_cell(self.label_column, label)
         if self.range is not None and not self.range[0] <= value <= self.range[1]:
@@ -68,7 +68,7 @@ class Regression(Kind):
         return self.texts.parse(*texts), value
 
     def encode(self, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
-        """Targets of shape ``(1,)``."""
+        """A sequence for each text or pair. A target is the value, of shape ``(1,)``."""
         return self.texts.encode(examples, tokenizer, _target)
 
     def encode_for_training(self, examples: Examples, tokenizer: Tokenizer) -> EncodedExamples:
@@ -76,7 +76,7 @@ class Regression(Kind):
         return self.texts.encode_for_training(examples, tokenizer, _target)
 
     def loss(self, logits: Tensor, batch: LabelledBatch) -> Tensor:
-        """Squared error, or as declared."""
+        """Mean over the examples of what ``objective`` says, squared error by default."""
         return self.objective(logits.squeeze(-1), batch.targets)
 
     def measure(

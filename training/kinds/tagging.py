@@ -63,12 +63,12 @@ class Tagging(Kind):
 
     @property
     def name(self) -> str:
-        """As in the YAML file."""
+        """``tagging``."""
         return "tagging"
 
     @property
     def num_outputs(self) -> int:
-        """One for each tag."""
+        """As many as there are tags."""
         return len(self.labels)
 
     @property
@@ -78,11 +78,11 @@ class Tagging(Kind):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Words and tags."""
+        """Of the list of words, then of the list of tags."""
         return (self.tokens_column, self.label_column)
 
     def parse(self, *cells: Any) -> tuple[dict[str, Any], tuple[int, ...]]:  # noqa: ANN401
-        """Input, and the tags' numbers."""
+        """The input, and each word's tag by its place among the tags."""
         listed, marked = cells
         tokens = text_cells(self.tokens_column, listed)
         if not tokens:
@@ -99,7 +99,7 @@ class Tagging(Kind):
         )
 
     def adapted(self, train: Examples) -> Self:
-        """With balanced class weights."""
+        """With class weights by what occurs in train, where ``balanced`` asks for them."""
         every = [number for example in train for number in example.target]
         counts = np.bincount(every, minlength=len(self.labels))
         return replace(self, objective=self.objective.balanced_by(counts))
