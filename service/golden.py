@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from export.manifest import GoldenExample, deviation
+from export.manifest import GoldenExample, describe_faults, deviation
 from service.engine import Engine, StageTimes
-from service.errors import SelfCheckFailed
+from service.errors import InferenceFailed, InvalidRequest, SelfCheckFailed
 from service.planning import plan
 from service.schemas import parse_input
 
@@ -48,9 +49,22 @@ async def check_golden(engine: Engine, examples: Iterable[GoldenExample], *, tol
 async def _check_task(
     engine: Engine, task: str, examples: list[GoldenExample], tolerance: float
 ) -> list[str]:
-    inputs = [parse_input(example.input) for example in examples]
-    planned = plan(inputs, engine.tasks_named([task]))
-    readings, _ = await engine.read(planned, timeout_s=TIMEOUT_S, times=StageTimes())
+    inputs, faults = [], []
+    for number, example in enumerate(examples, 1):
+        try:
+            inputs.append(parse_input(example.input))
+        except ValidationError as error:
+            faults.append(
+                f"Task {task!r}, example {number}: no input of the service: {describe_faults(error)}."
+            )
+    if faults:
+        return faults
+    try:
+        readings, _ = await engine.read(
+            plan(inputs, engine.tasks_named([task])), timeout_s=TIMEOUT_S, times=StageTimes()
+        )
+    except (InvalidRequest, InferenceFailed) as error:
+        return [f"Task {task!r}: {error.detail}"]
     found = [reading.logits for reading in readings[task].by_input()]
     numbered = enumerate(zip(examples, found, strict=True), 1)
     return [

@@ -18,13 +18,14 @@ from service.bundle import open_bundle
 from service.http.admin.listener import AdminListenError, open_socket
 from service.keys.file import KeyFileError
 from service.keys.ring import KeyRing
-from service.settings import Settings
+from service.providers import ProviderUnavailableError, choose_provider
+from service.settings import Provider, Settings
 
 STATE_FILE = "ENCODEONCE_STATE_FILE"
 
 
 def check_settings_and_bundle() -> None:
-    """Read the settings and the API keys, verify the bundle, and see that the admin API's port is free.
+    """Read settings and API keys, verify the bundle, and see that device and admin port can be had.
 
     Raises:
         SystemExit: With the reason, if they must not be served.
@@ -34,11 +35,13 @@ def check_settings_and_bundle() -> None:
         # Which graph `auto` takes is measured in the worker.
         open_bundle(settings.bundle, Precision.FP32 if settings.precision == "auto" else settings.precision)
         KeyRing.read(settings.api_keys_file)
+        if settings.provider is Provider.CUDA:  # auto finds something anywhere
+            choose_provider(settings.provider)
         if (address := settings.admin_address) is not None:
             open_socket(*address).close()
     except ValidationError as error:
         raise SystemExit(f"ENCODEONCE_* settings: {describe_faults(error)}") from None
-    except (BundleError, KeyFileError, AdminListenError) as error:
+    except (BundleError, KeyFileError, AdminListenError, ProviderUnavailableError) as error:
         raise SystemExit(str(error)) from None
 
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from export.manifest import Precision
@@ -41,10 +41,22 @@ class CacheDtype(StrEnum):
     FP16 = "fp16"
 
 
+def _redis_url(url: SecretStr) -> SecretStr:
+    from redis.asyncio.connection import parse_url  # takes a while: only with a server
+
+    try:
+        parse_url(url.get_secret_value())
+    except ValueError:
+        # From None: the library's message may hold a part of the password.
+        raise ValueError("expected redis://HOST:PORT/NUMBER, rediss://… or unix:///PATH") from None
+    return url
+
+
 class Settings(BaseSettings):
     """The variables as they are now. The service reads them at its start: a change takes a restart."""
 
-    model_config = SettingsConfigDict(env_prefix="ENCODEONCE_", frozen=True)
+    # Secrets are among the inputs.
+    model_config = SettingsConfigDict(env_prefix="ENCODEONCE_", frozen=True, hide_input_in_errors=True)
 
     bundle: Path = Field(
         DEFAULT_BUNDLE,
@@ -101,7 +113,7 @@ class Settings(BaseSettings):
         description="fp16 holds twice as many encodings. Every encoding is rounded to it, cached or not.",
     )
 
-    redis_url: SecretStr | None = Field(
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
         None, description="Redis or Valkey server that replicas share encodings through: redis://host:6379/0."
     )
     redis_prefix: str = Field("encodeonce:", description="Of every key on that server.")

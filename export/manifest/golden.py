@@ -34,11 +34,15 @@ def read_golden(bundle: Path) -> list[GoldenExample]:
     """Read the golden examples.
 
     Raises:
-        BundleFileError: If a line is not a golden example; the message names it.
+        BundleFileError: If it is no text, or a line is not a golden example; the message names it.
     """
     examples = []
-    lines = (bundle / GOLDEN_FILE).read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    for number, line in enumerate(lines, 1):  # not splitlines(): a text may hold U+2028
+    try:
+        text = (bundle / GOLDEN_FILE).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleFileError(f"{GOLDEN_FILE} cannot be read: {error}") from None
+    lines = text.removesuffix("\n").split("\n")  # not splitlines(): a text may hold U+2028
+    for number, line in enumerate(lines, 1):
         try:
             examples.append(GoldenExample.model_validate_json(line))
         except ValidationError as error:

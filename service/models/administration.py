@@ -50,6 +50,7 @@ class Administration:
         try:
             model = await self._models.load(path)
         except (BundleError, SelfCheckFailed) as error:
+            logger.warning("%s is not served", path, exc_info=True)
             raise BundleRefused(str(error)) from error
         await self._save()
         return model

@@ -1,19 +1,19 @@
 """A bundle's files → what runs: the encoder and the heads apart, since models may share an encoder."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from export.manifest import EncoderEntry, Precision
+from export.manifest import BundleFileError, EncoderEntry, Precision
 from service.bundle import Bundle, open_bundle
 from service.cost import CostModel
 from service.lanes import Crew, Way, candidate_ways
 from service.packing import PackedBatch
-from service.providers import choose_provider
+from service.providers import ProviderUnavailableError, choose_provider
 from service.sessions import EncoderSession, HeadSession, OnnxEncoderSession, OnnxHeadSession, open_graph
 from service.settings import Provider, Settings
 from service.tokenization import FastTokenizer, Tokenizer
@@ -49,11 +49,16 @@ class Loader(Protocol):
         """Load and measure the encoder. Takes seconds.
 
         Raises:
+            BundleError: If it cannot be loaded.
             ProviderUnavailableError: If the asked provider is not there.
         """
 
     def load_heads(self, bundle: Bundle) -> Mapping[str, HeadSession]:
-        """Load every task's head."""
+        """Load every task's head.
+
+        Raises:
+            BundleError: If one cannot be loaded.
+        """
 
 
 class BundleLoader:
@@ -75,31 +80,34 @@ class BundleLoader:
         candidates = candidate_precisions(bundle.manifest.encoder.graphs, self._provider)
         key = (bundle.manifest.encoder.fingerprint, candidates)
         if key not in self._precisions:
-            self._precisions[key] = self._quickest_precision(bundle, candidates)
+            with _blaming(bundle):
+                self._precisions[key] = self._quickest_precision(bundle, candidates)
         return replace(bundle, precision=self._precisions[key])
 
     def load_encoder(self, bundle: Bundle) -> EncoderParts:
         """Open the graph, run it on made-up batches, and learn its cost."""
         settings, entry = self._settings, bundle.manifest.encoder
-        session = self._best_session(bundle)
-        cost = measure_cost(
-            session, entry, row_len=settings.row_len, max_batch_tokens=settings.max_batch_tokens
-        )
-        return EncoderParts(
-            entry=entry,
-            session=session,
-            tokenizer=FastTokenizer.from_file(
-                bundle.tokenizer_path,
-                max_length=entry.max_length,
-                max_window_tokens=settings.queue_tokens,
-            ),
-            cost=cost,
-            provider=session.provider.value,
-        )
+        with _blaming(bundle):
+            session = self._best_session(bundle)
+            cost = measure_cost(
+                session, entry, row_len=settings.row_len, max_batch_tokens=settings.max_batch_tokens
+            )
+            return EncoderParts(
+                entry=entry,
+                session=session,
+                tokenizer=FastTokenizer.from_file(
+                    bundle.tokenizer_path,
+                    max_length=entry.max_length,
+                    max_window_tokens=settings.queue_tokens,
+                ),
+                cost=cost,
+                provider=session.provider.value,
+            )
 
     def load_heads(self, bundle: Bundle) -> Mapping[str, HeadSession]:
         """Open the head graphs."""
-        return {task: OnnxHeadSession(bundle.head_path(task)) for task in bundle.manifest.tasks}
+        with _blaming(bundle):
+            return {task: OnnxHeadSession(bundle.head_path(task)) for task in bundle.manifest.tasks}
 
     @property
     def _provider(self) -> Provider:
@@ -170,6 +178,21 @@ class BundleLoader:
             row_len=self._settings.row_len,
             max_batch_tokens=self._settings.max_batch_tokens,
         )
+
+
+@contextmanager
+def _blaming(bundle: Bundle) -> Iterator[None]:
+    """Tell what a library has against a graph or a tokenizer as the bundle's fault.
+
+    Raises:
+        BundleFileError: For whatever goes wrong within: what the libraries raise has no other common type.
+    """
+    try:
+        yield
+    except ProviderUnavailableError:
+        raise
+    except Exception as error:
+        raise BundleFileError(f"Bundle {bundle.path} cannot be loaded: {error}") from error
 
 
 def _tell(bundle: Bundle, what: str, best: object, seconds: Mapping[Any, float]) -> None:

@@ -210,3 +210,9 @@ def test_a_broken_golden_line_is_numbered(tmp_path: Path) -> None:
     (tmp_path / "golden.jsonl").write_text('{"task": "a", "input": {}, "logits": [1]}\n{"task": "a"}\n')
     with pytest.raises(BundleFileError, match=r"golden\.jsonl line 2: input: Field required"):
         read_golden(tmp_path)
+
+
+def test_golden_lines_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "golden.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(BundleFileError, match=r"golden\.jsonl cannot be read: 'utf-8' codec"):
+        read_golden(tmp_path)

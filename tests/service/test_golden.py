@@ -1,3 +1,4 @@
+import traceback
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from service.engine import StageTimes
 from service.errors import SelfCheckFailed
 from service.planning import plan
 from service.schemas import parse_input
-from tests.support.service_fakes import parts, running, tasks_of_every_kind
+from tests.support.service_fakes import POISON, parts, running, tasks_of_every_kind
 
 TASKS = tasks_of_every_kind()
 DOCUMENTS = ["c", "d", "e"]
@@ -69,4 +70,21 @@ async def test_token_level_kinds_are_compared_on_every_token_of_every_window() -
     off = right.model_copy(update={"logits": (*rows, (start, end + 0.1))})
     with pytest.raises(SelfCheckFailed, match="Task 'answer', example 1"):
         async with running(parts(TASKS, golden=[off])):
+            pass
+
+
+async def test_an_example_that_is_no_input_ends_the_start_without_its_text() -> None:
+    given = {"question": "my secret", "context": "b", "choices": ["only one"]}
+    alone = GoldenExample(task="next_step", input=given, logits=((0.0,),))
+    with pytest.raises(SelfCheckFailed, match=r"Task 'next_step', example 1: .*choices") as failed:
+        async with running(parts(TASKS, golden=[alone])):
+            pass
+    assert "secret" not in "".join(traceback.format_exception(failed.value))
+
+
+@pytest.mark.parametrize("given", [{"text": "a", "text_pair": "b"}, {"text": POISON}])
+async def test_an_example_that_its_task_cannot_answer_ends_the_start(given: dict[str, Any]) -> None:
+    wrong = GoldenExample(task="intent", input=given, logits=((0.0,),))
+    with pytest.raises(SelfCheckFailed, match="Task 'intent': "):
+        async with running(parts(TASKS, golden=[wrong])):
             pass

@@ -38,3 +38,11 @@ def test_a_bad_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, valu
 def test_settings_do_not_change_after_the_start() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().threads = 2  # type: ignore[misc]
+
+
+def test_a_refused_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODEONCE_ADMIN_KEY", "too short")
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert "admin_key" in str(refused.value)
+    assert "too short" not in str(refused.value)

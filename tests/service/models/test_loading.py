@@ -1,16 +1,19 @@
 """A real, tiny bundle with every precision, loaded as the settings say."""
 
 import logging
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from export.manifest import Precision
+from export.manifest import BundleFileError, Precision
 from service.assembly import launch
 from service.models.loading import BundleLoader
 from service.schemas import parse_input
 from service.settings import Settings
+from tests.export.conftest import rehash
 
 TEXTS = ["my parcel was late", "a small blue lamp and a big red shoe", "please help"]
 
@@ -79,3 +82,25 @@ async def test_every_precision_passes_its_self_check_and_a_hit_answers_like_a_mi
         assert hit.answers == miss.answers
     finally:
         await runtime.close()
+
+
+@pytest.mark.parametrize("damaged", ["encoder.onnx", "tokenizer.json", "heads/topic.onnx"])
+def test_a_file_that_its_library_does_not_take_is_the_bundles_fault(
+    tiny_bundle: Path, tmp_path: Path, damaged: str
+) -> None:
+    copy = Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+    (copy / damaged).write_bytes(b"{}")
+    rehash(copy, damaged)
+    careful = loader(copy, threads=1)
+    bundle = careful.open(copy)
+    load = careful.load_heads if damaged.startswith("heads") else careful.load_encoder
+    with pytest.raises(BundleFileError, match=f"Bundle {re.escape(str(copy))} cannot be loaded: "):
+        load(bundle)
+
+
+def test_auto_does_not_measure_a_graph_that_cannot_be_loaded(reduced_bundle: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(reduced_bundle, tmp_path / "copy"))
+    (copy / "encoder.int8.onnx").write_bytes(b"{}")
+    rehash(copy, "encoder.int8.onnx")
+    with pytest.raises(BundleFileError, match="cannot be loaded: "):
+        loader(copy, precision="auto", threads=1).open(copy)
