@@ -160,7 +160,7 @@ def _write_manifest(
     manifest = Manifest(
         name=name,
         version=version,
-        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        created_at=dt.datetime.now(dt.UTC).replace(microsecond=0),
         encoder=encoder,
         tasks=dict(exported.tasks),
         precisions=precisions,

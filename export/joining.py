@@ -171,7 +171,7 @@ def _joined(before: Manifest, trained: TrainedModel, folder: Path, *, version: s
         schema_version=SCHEMA_VERSION,
         name=name,
         version=version,
-        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        created_at=dt.datetime.now(dt.UTC).replace(microsecond=0),
         encoder=before.encoder,
         tasks={**before.tasks, **added},
         files={**kept, **{file: hash_file(folder / file) for file in written}},

@@ -97,6 +97,8 @@ class EncoderEntry(Entry):
             raise ValueError(
                 f"encoder.default_pooling is {self.default_pooling}, expected one of {list(self.poolings)}"
             )
+        if self.default_pooling.is_layered:
+            raise ValueError(f"encoder.default_pooling is {self.default_pooling}, which is no single vector")
         return self
 
 
@@ -164,6 +166,8 @@ class TaskEntry(Entry):
         for name, belongs in belonging.items():
             if belongs != (getattr(self, name) is not None):
                 raise ValueError(f"kind {self.kind} and {name} {getattr(self, name)} do not go together")
+        if repeated := {label for label in self.labels or () if (self.labels or ()).count(label) > 1}:
+            raise ValueError(f"labels name {', '.join(sorted(repeated))} more than once")
         if self.thresholds is not None and len(self.thresholds) != len(self.labels or ()):
             raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.labels or ())} labels")
         if self.reads_pooled != (self.pooling is not None):

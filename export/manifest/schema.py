@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from export.manifest.entries import EncoderEntry, Entry, FileEntry, PrecisionTable, TaskEntry, TaskName
 from export.manifest.errors import ManifestError
@@ -22,7 +22,7 @@ class Manifest(Entry):
     schema_version: int = SCHEMA_VERSION
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    created_at: str
+    created_at: AwareDatetime
     encoder: EncoderEntry
     tasks: dict[TaskName, TaskEntry] = Field(min_length=1)
     precisions: PrecisionTable | None = None

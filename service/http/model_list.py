@@ -1,7 +1,5 @@
 """``GET /v1/models``: what is loaded, in OpenAI's shape."""
 
-from datetime import datetime
-
 from fastapi import APIRouter
 
 from service.http.openapi import problems
@@ -31,7 +29,7 @@ def model_list_router(lifecycle: Lifecycle) -> APIRouter:
 def _entry(model: Model, *, is_default: bool) -> ModelEntry:
     return ModelEntry(
         id=f"{model.name}@{model.version}",
-        created=int(datetime.fromisoformat(model.bundle.manifest.created_at).timestamp()),
+        created=int(model.bundle.manifest.created_at.timestamp()),
         name=model.name,
         version=model.version,
         is_default=is_default,

@@ -84,6 +84,15 @@ def test_a_head_of_another_encoder_is_refused_by_name(manifest: Manifest) -> Non
         (lambda raw: raw["tasks"]["sentiment"].update(pair="bi_encoder"), "kind classification and pair"),
         (lambda raw: raw["tasks"]["sentiment"].update(labels=None), "kind classification and labels None"),
         (lambda raw: raw["tasks"]["sentiment"].update(labels=["a", "b"]), "head has 3 outputs, expected 2"),
+        (lambda raw: raw["tasks"]["sentiment"].update(labels=["a", "a", "b"]), "name a more than once"),
+        (
+            lambda raw: raw["encoder"].update(
+                poolings=["mean", "cls", "cls_layers"], default_pooling="cls_layers"
+            ),
+            "no single vector",
+        ),
+        (lambda raw: raw.update(created_at="yesterday"), "created_at: Input should be a valid datetime"),
+        (lambda raw: raw.update(created_at="2026-11-26T00:00:00"), "created_at: Input should have timezone"),
         (lambda raw: raw["tasks"].clear(), "tasks: Dictionary should have at least 1 item"),
         (lambda raw: raw["files"].pop("encoder.onnx"), "encoder.onnx is used but not listed under files"),
         (lambda raw: raw["files"].pop("heads/topic.onnx"), "heads/topic.onnx is used but not listed"),

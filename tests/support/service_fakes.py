@@ -1,5 +1,6 @@
 """Stand-ins for the service's seams: encoder, heads, tokenizer and clock, and a bundle made of them."""
 
+import datetime as dt
 import re
 import threading
 import zlib
@@ -357,7 +358,7 @@ def manifest(
     return Manifest(
         name="fake",
         version=version,
-        created_at="2026-11-01T00:00:00Z",
+        created_at=dt.datetime(2026, 11, 1, tzinfo=dt.UTC),
         encoder=EncoderEntry(
             model="fake-encoder",
             model_type="bert",

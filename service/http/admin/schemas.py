@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from service.lifecycle import Phase
 from service.models.drift import Drift
@@ -78,7 +78,7 @@ class LoadedModel(_Model):
     name: str
     version: str
     path: str
-    created_at: str
+    created_at: AwareDatetime
     precision: str
     provider: str
     encoder: str = Field(description="Fingerprint. Versions with the same one share cache and session.")
