@@ -19,7 +19,10 @@ class CircuitBreaker:
         return self._opened_s is not None
 
     def allows(self) -> bool:
-        """Whether to make a call now. One whose outcome nobody reports is as good as failed."""
+        """Whether to make a call now.
+
+        While open, a call that is let through counts as failed until it is known to have succeeded.
+        """
         if self._opened_s is None:
             return True
         if self._clock() < self._opened_s + self._cooldown_s:
@@ -33,7 +36,7 @@ class CircuitBreaker:
         self._opened_s = None
 
     def failed(self) -> None:
-        """A call was not."""
+        """A call failed, or was not answered in time."""
         self._failures += 1
         if self._failures >= self._max_failures:
             self._opened_s = self._clock()

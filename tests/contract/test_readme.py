@@ -96,6 +96,13 @@ def test_every_make_target_named_exists() -> None:
     assert set(re.findall(r"\bmake ([a-z]+)\b", "".join(blocks("sh")))) <= targets
 
 
+def test_the_commands_write_where_the_quickstart_has_not_written() -> None:
+    written = set(re.findall(r"--output (\S+)", "".join(blocks("sh"))))
+    quickstart = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert written
+    assert not [folder for folder in written if re.search(rf"\b{folder}\b", quickstart)]
+
+
 def test_every_file_of_the_reading_order_exists() -> None:
     rows = re.findall(r"^\| (`(?:training|export|service|loadtests)/.*?) \|", README, re.MULTILINE)
     assert len(rows) >= 10
