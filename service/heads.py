@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.manifest import PADDING_SEGMENT, HeadInput, TaskEntry
+from service.encoder_cache import States
 from service.encoding import Encoding
 from service.errors import InferenceFailed
-from service.packing import pack_states
+from service.packing import pack_states, split_by_size
 from service.sessions import HeadSession
 
 logger = logging.getLogger("bentoml.encodeonce")
@@ -25,6 +26,13 @@ INLINE_ROWS = 256
 A head over pooled vectors is one or two small matrix products: about 20 µs for a few rows (measured
 2026-11), less than the hop to a thread and back. A bulk request's thousand rows go to the thread, and so does
 every head over token states: it may be layers of a transformer.
+"""
+
+MAX_TOKENS = 2048
+"""Tokens that a head over token states is given at once, unless one text has more.
+
+The states are laid out anew for each run, and a head that is layers of a transformer has its attention beside
+them: some hundred megabytes for rows of 512. A batch of the encoder is far smaller.
 """
 
 Rows: TypeAlias = Sequence[tuple[Encoding, ...]]
@@ -51,14 +59,30 @@ class Head:
             ValueError: If the graph gives another shape, or no numbers.
         """
         if self.task.reads_pooled:
-            logits = self.session.run(self.pooled_inputs(rows))
-        else:
-            packed = pack_states([_states(row[0]) for row in rows], row_len=self.row_len)
-            logits = self.session.run({name: getattr(packed, name) for name in self.task.head.inputs})
-            if self.task.kind.is_token_level:
-                # The sequences lie in order, row by row: without the tails, so do their tokens.
-                logits = logits[packed.segment_ids != PADDING_SEGMENT]
-        expected = (self.num_logits(rows), self.task.head.num_outputs)
+            return self._checked(self.session.run(self.pooled_inputs(rows)), len(rows))
+        return self._logits_of_states([_states(row[0]) for row in rows])
+
+    def _logits_of_states(self, states: Sequence[States]) -> NDArray[np.float32]:
+        """Each of them once, however often it comes, and a bounded number of tokens at a time."""
+        distinct = list({id(each): each for each in states}.values())
+        logits: dict[int, NDArray[np.float32]] = {}
+        for part in split_by_size(list(map(len, distinct)), most=MAX_TOKENS):
+            logits |= zip(map(id, distinct[part]), self._run_on_states(distinct[part]), strict=True)
+        return np.concatenate([logits[id(each)] for each in states])
+
+    def _run_on_states(self, states: Sequence[States]) -> list[NDArray[np.float32]]:
+        """The logits of each."""
+        packed = pack_states(states, row_len=self.row_len)
+        logits = self.session.run({name: getattr(packed, name) for name in self.task.head.inputs})
+        num_logits = [1] * len(states)
+        if self.task.kind.is_token_level:
+            # The sequences lie in order, row by row: without the tails, so do their tokens.
+            logits = logits[packed.segment_ids != PADDING_SEGMENT]
+            num_logits = list(map(len, states))
+        return np.split(self._checked(logits, sum(num_logits)), np.cumsum(num_logits[:-1]))
+
+    def _checked(self, logits: NDArray[np.float32], num_logits: int) -> NDArray[np.float32]:
+        expected = (num_logits, self.task.head.num_outputs)
         if logits.shape != expected:
             raise ValueError(f"The head gave logits of shape {logits.shape}, expected {expected}.")
         if not np.isfinite(logits).all():
@@ -77,7 +101,7 @@ class Head:
         }
 
 
-def _states(encoding: Encoding) -> NDArray[np.floating]:
+def _states(encoding: Encoding) -> States:
     if encoding.states is None:
         raise ValueError("A head reads token states, but they were not kept for this sequence.")
     return encoding.states

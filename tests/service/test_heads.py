@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from export.manifest import HeadInput, Pooling, TaskEntry
+from export.manifest import PADDING_SEGMENT, HeadInput, Pooling, TaskEntry
 from service.encoding import Encoding
 from service.errors import InferenceFailed
-from service.heads import INLINE_ROWS, Head, HeadRunner
+from service.heads import INLINE_ROWS, MAX_TOKENS, Head, HeadRunner
 from tests.support.service_fakes import HIDDEN_SIZE, STATES, FakeHeadSession, task
 
 
@@ -95,6 +95,59 @@ def test_layered_vectors_reach_the_head_as_they_are() -> None:
     mixed = task(pooling="mean_layers")
     rows = [(Encoding(pooled={Pooling.MEAN_LAYERS: layers}, states=None),)] * 2
     assert head(mixed).pooled_inputs(rows)[HeadInput.POOLED].shape == (2, 3, HIDDEN_SIZE)
+
+
+class CountsTokens(SeesStates):
+    """Keeps how many tokens each run is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: list[int] = []
+
+    def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
+        self.tokens.append(int((inputs[HeadInput.SEGMENT_IDS] != PADDING_SEGMENT).sum()))
+        return super().run(inputs)
+
+
+class CountsSequences(FakeHeadSession):
+    """Keeps how many sequences each run is given."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.sequences: list[int] = []
+
+    def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
+        self.sequences.append(int(inputs[HeadInput.SEGMENT_IDS].max()) + 1)
+        return super().run(inputs)
+
+
+def test_copies_of_a_text_cost_a_head_on_token_states_as_much_as_one() -> None:
+    session = CountsTokens()
+    tagging = head(task("tagging", inputs=STATES), session)
+    copied, other = encoding(1.0, num_tokens=20), encoding(2.0, num_tokens=3)
+    logits = tagging.logits([(copied,)] * 500 + [(other,)] + [(copied,)] * 500)
+    assert session.tokens == [23]
+    assert logits[:, 0].tolist() == [1.0] * 10_000 + [2.0] * 3 + [1.0] * 10_000
+
+
+def test_copies_of_a_text_share_a_run_of_a_sequence_level_head() -> None:
+    session = CountsSequences()
+    rows = [(encoding(float(n % 3), num_tokens=n % 3 + 1),) for n in range(3)] * 4
+    classification = head(task(inputs=STATES), session)
+    together = classification.logits(rows)
+    assert session.sequences == [3]
+    alone = np.concatenate([classification.logits([row]) for row in rows])
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
+
+
+@given(st.lists(st.integers(1, 3 * MAX_TOKENS // 2), min_size=1, max_size=12))
+def test_a_head_on_token_states_is_given_a_bounded_number_of_tokens_at_once(lengths: list[int]) -> None:
+    session = CountsTokens()
+    tagging = head(task("tagging", inputs=STATES), session)
+    logits = tagging.logits([(encoding(float(n), num_tokens=length),) for n, length in enumerate(lengths)])
+    assert sum(session.tokens) == sum(lengths)
+    assert all(count <= MAX_TOKENS or count in lengths for count in session.tokens)
+    assert logits[:, 0].tolist() == [float(n) for n, length in enumerate(lengths) for _ in range(length)]
 
 
 def test_missing_token_states_are_an_error() -> None:
