@@ -13,7 +13,6 @@ from pydantic import (
     Discriminator,
     Field,
     GetPydanticSchema,
-    PositiveInt,
     Tag,
     TypeAdapter,
 )
@@ -33,7 +32,8 @@ from service.inputs import (
     TokensInput,
 )
 from service.kinds.answers import Answer
-from service.kinds.base import AnswerOptions, Kind
+from service.kinds.base import MAX_TOP_K, AnswerOptions, Kind
+from service.kinds.question_answering import MAX_SPANS
 
 
 class _Model(BaseModel):
@@ -92,11 +92,15 @@ def parse_input(value: dict[str, Any]) -> TaskInput:
     return _INPUT.validate_python(value)
 
 
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K)]
+
+
 class _Options(_Model):
-    top_k: PositiveInt | None = Field(
+    top_k: TopK | None = Field(
         None,
         strict=True,
-        description="The best so many alone: labels and their scores, ranked documents, answer spans.",
+        description="The best so many alone: labels and their scores, ranked documents, answer spans "
+        f"(of these {MAX_SPANS} at most).",
     )
     return_scores: bool = Field(
         True, strict=True, description="False leaves out scores, the table of all labels or choices."

@@ -17,6 +17,10 @@ InputT = TypeVar("InputT")
 T = TypeVar("T")
 
 
+MAX_TOP_K = 1024
+"""Of a request. There may be fewer labels, documents or spans."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerOptions:
     """What a request may ask of its answers. A kind heeds those that mean something to it."""

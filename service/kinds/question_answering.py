@@ -14,6 +14,9 @@ from service.kinds.base import AnswerOptions, InputDecoder, Reader, Reading
 from service.kinds.scores import sigmoid, softmax
 from service.tokenization import ContextWindows, TextSequence, TokenizedInput, TokenOffsets
 
+MAX_SPANS = 100
+"""Spans of an answer, with ``top_k``. Every window of a context is searched for as many."""
+
 CONTEXT_SIDE = 1
 """The context is the second text of its sequences."""
 
@@ -66,7 +69,7 @@ class SpanDecoder(InputDecoder):
             reading.input.context,
             reading.tokens,
             reading.logits,
-            count=options.top_k or 1,
+            count=min(options.top_k or 1, MAX_SPANS),
             max_tokens=self.search.max_answer_tokens,
             temperature=self.temperature,
         )

@@ -73,6 +73,7 @@ def test_every_text_of_an_input_has_a_path() -> None:
         {"inputs": ["a"], "tasks": []},
         {"inputs": ["a"], "task": "b"},
         {"inputs": ["a"], "top_k": 0},
+        {"inputs": ["a"], "top_k": 1025},
         {"inputs": ["a"], "top_k": "3"},
         {"inputs": ["a"], "top_k": True},
         {"inputs": ["a"], "return_scores": "no"},

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import FieldError, InvalidRequest
 from service.http.answering import charge, permitted_tasks, tenant_of
@@ -14,9 +14,10 @@ from service.http.models import leased
 from service.http.ndjson.answers import LineAnswerer
 from service.http.ndjson.stream import MEDIA_TYPE, NdjsonStream
 from service.http.requests import explain, priority, refuse_compression, timeout_s
-from service.kinds.base import AnswerOptions
+from service.kinds.base import MAX_TOP_K, AnswerOptions
 from service.lifecycle import Lifecycle
 from service.priorities import Priority
+from service.schemas import TopK
 
 MEDIA_TYPES = frozenset({MEDIA_TYPE, "application/ndjson", "application/jsonl"})
 
@@ -27,7 +28,7 @@ class StreamQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tasks: list[str] | None = Field(None, min_length=1)
-    top_k: PositiveInt | None = None
+    top_k: TopK | None = None
     return_scores: bool = True
     return_logits: bool = False
 
@@ -113,7 +114,7 @@ def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str,
 
 
 OPTIONS = (
-    _parameter("top_k", {"type": "integer", "minimum": 1}, "as top_k in JSON."),
+    _parameter("top_k", {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K}, "as top_k in JSON."),
     _parameter("return_scores", {"type": "boolean"}, "as return_scores in JSON."),
     _parameter("return_logits", {"type": "boolean"}, "as return_logits in JSON."),
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from export.manifest import SpanSearch
 from service.inputs import QuestionInput
 from service.kinds.base import AnswerOptions
-from service.kinds.question_answering import best_spans
+from service.kinds.question_answering import MAX_SPANS, best_spans
 from service.kinds.registry import kind_of
 from service.tokenization import ContextWindows, FastTokenizer, TokenizedInput
 from tests.support.service_fakes import FakeTokenizer, task
@@ -94,6 +94,15 @@ def test_a_span_that_several_windows_share_counts_once() -> None:
     assert [each["answer"] for each in answer["answers"]][:2] == ["w4 w5", "w5"]
     spans = [(each["start"], each["end"]) for each in answer["answers"]]
     assert len(set(spans)) == len(spans) == 3
+
+
+def test_an_answer_tells_a_bounded_number_of_spans_however_many_are_asked_for() -> None:
+    context = " ".join(f"w{n}" for n in range(100))
+    spans = (
+        len(ask(context, {}, {}, top_k=MAX_SPANS)["answers"]),
+        len(ask(context, {}, {}, top_k=10**9)["answers"]),
+    )
+    assert spans == (MAX_SPANS, MAX_SPANS)
 
 
 def test_top_k_spans_come_best_first_and_the_first_is_the_answer() -> None:

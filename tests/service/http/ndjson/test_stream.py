@@ -91,6 +91,7 @@ async def test_a_request_that_is_at_fault_as_a_whole_is_no_stream() -> None:
             ("/v1/predict?tasks=nope", {}, 404),
             ("/v1/tasks/nope/predict", {}, 404),
             ("/v1/predict?top_k=0", {}, 422),
+            ("/v1/predict?top_k=1025", {}, 422),
             ("/v1/predict?topk=1", {}, 422),
             ("/v1/predict?tasks=,", {}, 422),
             ("/v1/predict", {"x-request-timeout-ms": "soon"}, 422),
