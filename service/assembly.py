@@ -60,7 +60,7 @@ class Runtime:
 
     @property
     def batcher(self) -> Batcher:
-        """Of the default model's encoder."""
+        """The queue of the default model's encoder."""
         return self.models.default.host.batcher
 
     async def close(self) -> None:

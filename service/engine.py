@@ -72,7 +72,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """Answers of a request."""
+    """What the engine answers a request with, before model and version are written around it."""
 
     answers: list[dict[str, Answer]]
     """One for each input, by task."""
@@ -87,12 +87,12 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embeddings:
-    """Vectors of a request."""
+    """Vectors of a request's inputs, one each, by the bundle's default pooling."""
 
     vectors: NDArray[np.float32]
     """Shape ``(inputs, hidden_size)``."""
     is_truncated: list[bool]
-    """Of each input."""
+    """Of each input, whether the encoder read only a part of it."""
     usage: Usage
 
 
@@ -103,12 +103,12 @@ class TokenVectors:
     states: list[NDArray[np.floating]]
     """Of each text, shape ``(num_tokens, hidden_size)``, its special tokens included."""
     is_truncated: list[bool]
-    """Of each text."""
+    """Of each text, whether the encoder read only a part of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """The whole line behind the API."""
+    """From texts and tasks to answers: plans, tokenises, encodes, runs heads, decodes. Knows no HTTP."""
 
     manifest: Manifest
     kinds: Mapping[str, Kind]

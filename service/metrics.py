@@ -157,7 +157,7 @@ class _State(Collector):
         self._encoders = encoders
 
     def collect(self) -> Iterable[Metric]:
-        """One reading."""
+        """What Prometheus reads at a scrape."""
         batchers = [host.batcher for host in self._encoders]
         yield _gauge("queue_sequences", "Sequences that wait.", sum(each.queue_len for each in batchers))
         yield _gauge("queue_tokens", "Tokens that wait.", sum(each.queue_tokens for each in batchers))
@@ -194,7 +194,7 @@ class _Stores(Collector):
         self._stores = stores
 
     def collect(self) -> Iterable[Metric]:
-        """One reading."""
+        """What Prometheus reads at a scrape."""
         num_bytes = _gauge("cache_bytes", "Memory of a store.", labels=["store"])
         max_bytes = _gauge("cache_max_bytes", "Bound of a store.", labels=["store"])
         entries = _gauge("cache_entries", "Sequences, or answered requests, in a store.", labels=["store"])

@@ -110,7 +110,7 @@ class _Options(_Model):
     )
 
     def options(self) -> AnswerOptions:
-        """As the engine takes them."""
+        """The options by themselves, for the engine."""
         return AnswerOptions(
             top_k=self.top_k, return_scores=self.return_scores, return_logits=self.return_logits
         )

@@ -36,7 +36,7 @@ class _Model(BaseModel):
 
 
 class KeyEntry(_Model):
-    """One key."""
+    """A key as it is stored: its hash, and what it opens."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     """Of whoever holds it; appears in logs and metrics."""
@@ -50,7 +50,7 @@ class KeyEntry(_Model):
 
 
 class KeyFile(_Model):
-    """All of them."""
+    """The whole file. No name is there twice."""
 
     keys: tuple[KeyEntry, ...] = ()
 

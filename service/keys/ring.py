@@ -15,7 +15,7 @@ DEFAULT_BURST_S = 10.0
 
 
 class ApiKey:
-    """One key and what it has used."""
+    """A key of the file, with what its holder has used of its rate."""
 
     def __init__(self, entry: KeyEntry, *, clock: Callable[[], float]) -> None:
         self.name = entry.name
@@ -59,7 +59,7 @@ class ApiKey:
 
 
 class KeyRing:
-    """All keys; knows one when it sees it."""
+    """All keys of the file: tells whose a presented key is."""
 
     def __init__(self, entries: Iterable[KeyEntry], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._keys = [ApiKey(entry, clock=clock) for entry in entries]

@@ -21,7 +21,7 @@ class _Answer(TypedDict):
 
 
 class LabelAnswer(_Answer):
-    """Of a classification."""
+    """What a classification answers, of a text or of a pair."""
 
     label: str
     score: Annotated[float, Field(description="Probability of the label.")]
@@ -32,7 +32,7 @@ class LabelAnswer(_Answer):
 
 
 class LabelsAnswer(_Answer):
-    """Of a multi-label classification."""
+    """What a multi-label classification answers: any number of labels, none too."""
 
     labels: Annotated[
         list[str], Field(description="Whose score reaches their threshold; the most probable first.")
@@ -44,7 +44,7 @@ class LabelsAnswer(_Answer):
 
 
 class ValueAnswer(_Answer):
-    """Of a regression."""
+    """What a regression answers, of a text or of a pair."""
 
     value: float
     logits: NotRequired[list[float]]
@@ -58,7 +58,7 @@ class RankedDocument(TypedDict):
 
 
 class RankingAnswer(_Answer):
-    """Of a ranking."""
+    """What a ranking answers: the documents in their new order."""
 
     ranking: Annotated[
         list[RankedDocument], Field(description="The most relevant first; the best ones, with top_k.")
@@ -77,7 +77,7 @@ class Entity(TypedDict):
 
 
 class EntitiesAnswer(_Answer):
-    """Of a tagging whose tags mark spans."""
+    """What a tagging answers whose tags mark spans (``bio``, ``iob1``, ``iobes``)."""
 
     entities: list[Entity]
     logits: NotRequired[
@@ -99,7 +99,7 @@ class TaggedToken(TypedDict):
 
 
 class TokensAnswer(_Answer):
-    """Of a tagging with a label for every word."""
+    """What a tagging answers that labels every word (``plain``)."""
 
     tokens: Annotated[list[TaggedToken], Field(description="The given tokens, or the words of the text.")]
     logits: NotRequired[
@@ -128,7 +128,7 @@ class AnswerSpan(TypedDict):
 
 
 class SpanAnswer(_Answer):
-    """Of question answering."""
+    """What question answering answers: a span of the context, or that there is none."""
 
     answer: Annotated[str, Field(description="Exactly context[start:end]; empty if there is no answer.")]
     start: Annotated[int | None, Field(description="In Unicode code points; null if there is no answer.")]
@@ -154,7 +154,7 @@ class SpanAnswer(_Answer):
 
 
 class ChoiceAnswer(_Answer):
-    """Of a multiple choice."""
+    """What a multiple choice answers: the most probable of the given choices."""
 
     choice: Annotated[str, Field(description="The text of the choice.")]
     index: Annotated[int, Field(description="In the given choices.")]

@@ -25,7 +25,7 @@ class _Saved(BaseModel):
 
 
 class SavedModel(_Saved):
-    """One loaded bundle."""
+    """A loaded bundle as the state file names it."""
 
     path: Path
     name: str
@@ -42,10 +42,10 @@ class State(_Saved):
 
     format: Literal[1] = 1
     origin: SavedModel
-    """The settings' bundle."""
+    """The bundle that ``ENCODEONCE_BUNDLE`` held at the start: the file is of use only while it does."""
     default_name: str
     models: tuple[SavedModel, ...]
-    """In the order of loading."""
+    """Loaded models, in the order in which they were loaded and are to be loaded again."""
     routes: dict[str, Route]
 
 

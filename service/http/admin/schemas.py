@@ -30,7 +30,7 @@ class ShareBody(_Model):
     percent: float = Field(ge=0, le=100, allow_inf_nan=False, description="Of the requests.")
 
     def share(self) -> Share:
-        """As the router takes it."""
+        """The same for the router."""
         return Share(version=self.version, percent=self.percent)
 
 
@@ -46,7 +46,7 @@ class RouteRequest(_Model):
 
 
 class RouteInfo(_Model):
-    """Who answers for a model."""
+    """Which versions of a model answer, and which share of the requests each."""
 
     name: str
     default: str
@@ -73,7 +73,7 @@ class RouteInfo(_Model):
 
 
 class LoadedModel(_Model):
-    """One loaded version."""
+    """A version that is loaded, whether requests reach it or not."""
 
     name: str
     version: str

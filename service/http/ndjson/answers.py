@@ -49,7 +49,7 @@ class Tally:
     usage: dict[str, int] = field(default_factory=lambda: NOTHING.counts())
 
     def add_usage(self, usage: Usage) -> None:
-        """Of one call of the engine."""
+        """Count what one call of the engine cost."""
         for name, count in usage.counts().items():
             self.usage[name] += count
 

@@ -40,7 +40,7 @@ class PageFile:
 
     @classmethod
     def read(cls, name: str) -> "PageFile":
-        """From this folder."""
+        """Read a file of this folder, with its type and tag."""
         content = files(__name__).joinpath(name).read_bytes()
         return cls(
             content=content,

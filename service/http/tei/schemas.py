@@ -61,7 +61,7 @@ class TeiPredictRequest(_Request):
         return isinstance(self.inputs, list) and isinstance(self.inputs[0], list)
 
     def to_inputs(self) -> list[TaskInput]:
-        """As the engine takes them."""
+        """The inputs as texts and pairs, whichever way they were given."""
         if isinstance(self.inputs, str):
             return [self.inputs]
         batch = [each for each in self.inputs if isinstance(each, list)]
@@ -104,7 +104,7 @@ class TeiEmbedAllRequest(_Request):
 
     @property
     def texts(self) -> list[str]:
-        """One or several."""
+        """The texts as a list, also where one was given by itself."""
         return [self.inputs] if isinstance(self.inputs, str) else self.inputs
 
 

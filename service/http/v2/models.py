@@ -20,16 +20,16 @@ class Model:
     name: str
     version: str
     tasks: tuple[str, ...] | None
-    """Names; None for the encoder's vectors."""
+    """Names of the tasks that it answers; None for the encoder's vectors."""
     answers_all: bool = False
     """Whether its outputs are tasks, of which a request gets those that take its form of input."""
     forms: tuple[type, ...]
-    """Of input, that it takes."""
+    """Forms of input that it takes, of ``service.inputs``."""
     outputs: tuple[Output, ...]
 
     @property
     def metadata(self) -> ModelMetadata:
-        """As the protocol tells it."""
+        """The answer of ``GET /v2/models/{model}``."""
         fields = dict.fromkeys(name for form in self.forms for names in FIELDS[form] for name in names)
         return ModelMetadata(
             name=self.name,

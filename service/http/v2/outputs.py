@@ -32,16 +32,16 @@ class Output:
     name: str
     datatype: Datatype
     row_shape: tuple[int, ...] = ()
-    """Of one input's elements."""
+    """What one input adds to the tensor: ``()`` for a scalar, ``(num_labels,)`` for scores."""
     read: Callable[[Row], Any]
 
     @property
     def metadata(self) -> TensorMetadata:
-        """As the model's metadata tells it."""
+        """Name, type and shape, with -1 for the batch."""
         return TensorMetadata(name=self.name, datatype=self.datatype, shape=[ANY, *self.row_shape])
 
     def tensor(self, rows: Sequence[Row]) -> "Tensor":
-        """Its elements for all inputs."""
+        """The output of shape ``(inputs, *row_shape)``, read from what there is for each input."""
         elements = [self.read(row) for row in rows]
         if self.datatype == "BYTES":
             return Tensor(output=self, shape=[len(elements)], strings=[each.encode() for each in elements])
@@ -51,7 +51,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """An output, computed."""
+    """An output's elements: ``strings`` where it is ``BYTES``, else ``values``."""
 
     output: Output
     shape: list[int]
@@ -59,7 +59,7 @@ class Tensor:
     values: NDArray[Any] | None = None
 
     def to_bytes(self) -> bytes:
-        """As it follows the JSON header."""
+        """Its bytes behind the JSON header: little-endian numbers, or strings each with its length."""
         return pack_strings(self.strings) if self.values is None else self.values.tobytes()
 
     def to_list(self) -> list[Any]:

@@ -30,7 +30,7 @@ Refused = Annotated[None, BeforeValidator(_refuse)]
 
 
 class InputParameters(_Parameters):
-    """Of an input tensor."""
+    """What may be said beside an input tensor."""
 
     binary_data_size: NonNegativeInt | None = Field(
         None, strict=True, description="Bytes of this tensor behind the JSON header, in place of data."
@@ -55,7 +55,7 @@ class InputTensor(_Model):
 
 
 class OutputParameters(_Parameters):
-    """Of an asked output."""
+    """What may be said beside an output that is asked for."""
 
     binary_data: bool | None = Field(
         None, strict=True, description="Whether it comes as bytes behind the JSON header."
@@ -72,7 +72,7 @@ class RequestedOutput(_Model):
 
 
 class InferParameters(_Parameters):
-    """Of a request."""
+    """What may be said of a whole request."""
 
     binary_data_output: bool = Field(
         False, strict=True, description="Whether outputs that do not say come as bytes."

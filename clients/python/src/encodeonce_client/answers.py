@@ -1,4 +1,9 @@
-"""Answers of tasks, told apart by their fields. Fields that a newer service adds are left out."""
+"""Answers of tasks, told apart by their fields. Fields that a newer service adds are left out.
+
+Scores are probabilities. ``scores`` is None with ``return_scores=False``, and ``logits`` is None without
+``return_logits``. ``start`` and ``end`` count Unicode code points, as Python's strings do. ``truncated`` says
+whether the text was longer than the encoder reads.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -9,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelAnswer:
-    """Of a classification."""
+    """What a classification answers, of a text or of a pair."""
 
     label: str
     score: float
@@ -17,12 +22,11 @@ class LabelAnswer:
     scores: Mapping[str, float] | None = None
     logits: tuple[float, ...] | None = None
     truncated: bool = False
-    """Whether the text was longer than the encoder reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelsAnswer:
-    """Of a multi-label classification."""
+    """What a multi-label classification answers: any number of labels, none too."""
 
     labels: tuple[str, ...]
     """The most probable first."""
@@ -33,7 +37,7 @@ class LabelsAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueAnswer:
-    """Of a regression."""
+    """What a regression answers, of a text or of a pair."""
 
     value: float
     logits: tuple[float, ...] | None = None
@@ -51,7 +55,7 @@ class RankedDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankingAnswer:
-    """Of a ranking."""
+    """What a ranking answers: the documents in their new order."""
 
     ranking: tuple[RankedDocument, ...]
     """The most relevant first."""
@@ -72,7 +76,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntitiesAnswer:
-    """Of a tagging whose tags mark spans."""
+    """What a tagging answers whose tags mark spans."""
 
     entities: tuple[Entity, ...]
     logits: tuple[Any, ...] | None = None
@@ -92,7 +96,7 @@ class TaggedToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokensAnswer:
-    """Of a tagging with a label for every word."""
+    """What a tagging answers that labels every word."""
 
     tokens: tuple[TaggedToken, ...]
     logits: tuple[Any, ...] | None = None
@@ -112,7 +116,7 @@ class AnswerSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanAnswer:
-    """Of question answering; ``answer`` is empty and the offsets are None if the context has none."""
+    """What question answering answers. Without an answer, ``answer`` is empty and the offsets are None."""
 
     answer: str
     start: int | None
@@ -126,7 +130,7 @@ class SpanAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceAnswer:
-    """Of a multiple choice."""
+    """What a multiple choice answers: the most probable of the given choices."""
 
     choice: str
     index: int
