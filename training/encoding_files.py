@@ -121,7 +121,7 @@ def names_of(encoder: Encoder, plans: Mapping[str, Plan]) -> tuple[str, str]:
 
 
 def keys_of(batch: Batch) -> list[Key]:
-    """Of its sequences."""
+    """What tells a batch's sequences apart: their token ids and token types."""
     lengths = batch.attention_mask.sum(dim=1).tolist()
     input_ids, token_type_ids = batch.input_ids.tolist(), batch.token_type_ids.tolist()
     return [

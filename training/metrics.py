@@ -32,7 +32,7 @@ METRICS: Mapping[str, tuple[str, ...]] = {
 }
 LOWER_IS_BETTER = frozenset({"mse"})
 CUTOFF = 10
-"""Of nDCG."""
+"""Documents that nDCG looks at."""
 
 
 def metric_names(kind: str, scheme: str | None = None) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class FocalConfig(Section):
 
 
 class MseConfig(Section):
-    """Squared error."""
+    """Mean squared error."""
 
     name: Literal["mse"] = "mse"
 

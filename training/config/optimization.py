@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class PlainSamplingConfig(Section):
-    """Samplers without parameters."""
+    """Samplers without parameters: by size, all alike, by its root, in turn, or epoch by epoch."""
 
     name: Literal["proportional", "uniform", "sqrt", "round_robin", "exhaust_and_restart", "mt_dnn"] = (
         "proportional"
@@ -44,7 +44,7 @@ class AnnealedToUniformConfig(Section):
 
 
 class AnnealedToSizeConfig(Section):
-    """From uniform to proportional."""
+    """``p_i = a·N_i/ΣN + (1−a)/n`` with ``a = min(1, epoch/reach)``: uniform at first, by size at the end."""
 
     name: Literal["annealed_to_size"]
     epochs: Count = 10
@@ -104,7 +104,7 @@ class TwoPhaseConfig(Section):
 
 
 class ConstantBalancingConfig(Section):
-    """Balancers without parameters."""
+    """Balancers without parameters: the plain weighted sum, random weights, the geometric mean."""
 
     name: Literal["constant", "random", "geometric_mean"] = "constant"
 
@@ -114,7 +114,7 @@ class UncertaintyConfig(Section):
 
     name: Literal["uncertainty"]
     learning_rate: Positive = 0.01
-    """Of the s_i."""
+    """Of Adam on the ``s_i``, at a constant rate."""
 
 
 class ImtlLConfig(Section):
@@ -125,7 +125,7 @@ class ImtlLConfig(Section):
 
 
 class DwaConfig(Section):
-    """Dynamic Weight Average."""
+    """Dynamic Weight Average: by how slowly a loss falls from epoch to epoch."""
 
     name: Literal["dwa"]
     temperature: Positive = 2.0
@@ -134,7 +134,7 @@ class DwaConfig(Section):
 
 
 class GradNormConfig(Section):
-    """GradNorm."""
+    """GradNorm: weights that let tasks train at similar rates."""
 
     name: Literal["gradnorm"]
     alpha: float = Field(default=1.5, ge=0)
@@ -151,7 +151,7 @@ class DtpConfig(Section):
 
 
 class StchConfig(Section):
-    """Smooth Tchebycheff."""
+    """Smooth Tchebycheff: a softmax of the losses."""
 
     name: Literal["stch"]
     mu: Positive = 0.1
@@ -159,7 +159,7 @@ class StchConfig(Section):
 
 
 class FamoConfig(Section):
-    """Fast adaptive multitask optimisation."""
+    """FAMO: equal relative progress; a second forward pass a step."""
 
     name: Literal["famo"]
     learning_rate: Positive = 0.025
@@ -189,7 +189,7 @@ class PlainAggregationConfig(Section):
 
 
 class CAGradConfig(Section):
-    """Conflict-averse gradient descent."""
+    """Conflict-averse gradient descent: the best worst task near the mean gradient."""
 
     name: Literal["cagrad"]
     c: float = Field(default=0.4, ge=0, lt=1)
@@ -197,7 +197,7 @@ class CAGradConfig(Section):
 
 
 class GradVacConfig(Section):
-    """Gradient vaccine."""
+    """Gradient vaccine: PCGrad toward a running target of the cosine."""
 
     name: Literal["gradvac"]
     beta: Share = 0.5
@@ -205,7 +205,7 @@ class GradVacConfig(Section):
 
 
 class MgdaConfig(Section):
-    """Multiple-gradient descent."""
+    """Multiple-gradient descent: the shortest vector of the gradients' convex hull."""
 
     name: Literal["mgda"]
     epsilon: Positive = 0.001

@@ -77,7 +77,7 @@ class TrainingConfig(Section):
     hold: HoldConfig | None = None
     """Tasks that step only now and then."""
     learning_rate: Rate = 1e-3
-    """Of the heads."""
+    """Of the heads and of a sharing layer."""
     encoder_learning_rate: Rate = 5e-5
     weight_decay: float = Field(default=0.01, ge=0)
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -113,7 +113,7 @@ class SelectionConfig(Section):
 
 
 class Config(Section):
-    """One training run."""
+    """A whole YAML file: all that a training run is made of."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
     seed: int = Field(default=0, ge=0)

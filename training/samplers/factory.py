@@ -36,19 +36,19 @@ class SamplerFactory:
     seed: int
 
     def proportional(self) -> Sampler:
-        """By size."""
+        """``p_i = N_i / ΣN``."""
         return self._weighted(constant(power(self.sizes, 1.0)))
 
     def uniform(self) -> Sampler:
-        """All alike."""
+        """``p_i = 1 / n``."""
         return self._weighted(constant(uniform(self.sizes)))
 
     def tempered(self, *, temperature: float, cap: int | None = None) -> Sampler:
-        """By ``min(size, cap)^(1/temperature)``."""
+        """``p_i ∝ min(N_i, cap)^(1/temperature)``."""
         return self._weighted(constant(tempered(self.sizes, temperature, cap=cap)))
 
     def sqrt(self) -> Sampler:
-        """By the square root of the size."""
+        """``p_i ∝ √N_i``."""
         return self._weighted(constant(power(self.sizes, 0.5)))
 
     def annealed_to_uniform(self, *, epochs: int, final_exponent: float) -> Sampler:
@@ -78,11 +78,11 @@ class SamplerFactory:
         return self._weighted(constant({name: probabilities[name] for name in self.sizes}))
 
     def round_robin(self) -> Sampler:
-        """In turn."""
+        """In turn; a task whose examples are used up starts over at once."""
         return RoundRobinSampler(list(self.sizes))
 
     def sequential(self, *, order: Sequence[str] | None = None) -> Sampler:
-        """One task after the other, every epoch."""
+        """All batches of one task, then all of the next; the same again in the next epoch."""
         return self._epochs(lambda _: sequential(self._batches, order or list(self.sizes)))
 
     def staged(self, *, stages: Sequence[Stage] | None = None, replay: float) -> Sampler:
@@ -92,15 +92,15 @@ class SamplerFactory:
         return StagedSampler(plan, list(self.sizes), seed=self.seed)
 
     def exhaust_and_restart(self) -> Sampler:
-        """In turn, each batch once an epoch."""
+        """In turn; a task whose examples are used up waits for the others."""
         return self._epochs(lambda _: exhausting(self._batches))
 
     def mt_dnn(self) -> Sampler:
-        """Shuffled, each batch once an epoch."""
+        """All tasks' batches of an epoch, shuffled: each example once an epoch (MT-DNN)."""
         return self._epochs(lambda generator: packed(self._batches, generator))
 
     def metabatch(self) -> Sampler:
-        """Every task at once."""
+        """Every task in every draw."""
         return EveryTaskSampler(list(self.sizes))
 
     @property

@@ -17,17 +17,17 @@ class RoundRobinSampler:
 
     @property
     def probabilities(self) -> Mapping[str, float]:
-        """Equal shares."""
+        """``1 / n`` for each, over a round of turns."""
         return dict.fromkeys(self._names, 1 / len(self._names))
 
     def draw(self) -> tuple[str, ...]:
-        """One task's name."""
+        """The name of the task whose turn it is."""
         name = self._names[self._turn % len(self._names)]
         self._turn += 1
         return (name,)
 
     def state_dict(self) -> dict[str, Any]:
-        """Turns taken."""
+        """How many turns were taken."""
         return {"turn": self._turn}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ class EveryTaskSampler:
         return dict.fromkeys(self._names, 1.0)
 
     def draw(self) -> tuple[str, ...]:
-        """All names."""
+        """The names of all tasks, always."""
         return self._names
 
     def state_dict(self) -> dict[str, Any]:

@@ -24,11 +24,11 @@ class WeightedSampler:
 
     @property
     def probabilities(self) -> Mapping[str, float]:
-        """Of the next draw."""
+        """What the next draw is made with."""
         return self._probabilities_at(self._draws)
 
     def draw(self) -> tuple[str, ...]:
-        """One task's name."""
+        """The name of one task, drawn by the present probabilities."""
         present = self.probabilities
         index = self._generator.choice(len(present), p=list(present.values()))
         self._draws += 1

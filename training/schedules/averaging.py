@@ -14,11 +14,11 @@ class WeightAverage(Protocol):
     """An average that is fed as the run proceeds."""
 
     def end_step(self, model: nn.Module) -> None:
-        """After an optimizer step."""
+        """Look at the weights after an optimizer step."""
         ...
 
     def begin_evaluation(self, model: nn.Module) -> None:
-        """Before an evaluation."""
+        """Look at the weights before an evaluation, which is to be of the average."""
         ...
 
     def weights(self) -> Weights:

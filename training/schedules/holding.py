@@ -15,11 +15,20 @@ class HoldingRule(Protocol):
         ...
 
     def end_step(self, losses: Mapping[str, float]) -> None:
-        """After an optimizer step."""
+        """Learn from an optimizer step.
+
+        Args:
+            losses: Of the tasks in the step.
+        """
         ...
 
     def end_evaluation(self, scores: Mapping[str, float], joint_score: float) -> None:
-        """After an evaluation."""
+        """Learn from an evaluation on the selection split.
+
+        Args:
+            scores: Each task's primary metric.
+            joint_score: Of all tasks, as declared.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:

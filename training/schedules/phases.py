@@ -64,7 +64,7 @@ class TwoPhaseSampler:
 
     @property
     def probabilities(self) -> Mapping[str, float]:
-        """Of the present phase."""
+        """Those of the present phase's sampler."""
         return self._present.probabilities
 
     def draw(self) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ class CycleSampler:
 
     @property
     def probabilities(self) -> Mapping[str, float]:
-        """Mean over a cycle."""
+        """Shares of a cycle's N + 1 draws."""
         often, once = self._often.probabilities, self._once.probabilities
         return {name: (self._n * often[name] + once[name]) / (self._n + 1) for name in often}
 
