@@ -2,6 +2,7 @@
 
     runs/NAME/
       config.yaml
+      identity.json             the contents of data and weights that it was begun with
       encodings/                what a frozen encoder gives, until the run is finished
       checkpoints/
         index.json              {"best": "step-000200", "last": "step-000300", "finished": false}
@@ -23,18 +24,20 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from training.errors import CheckpointError
 
 MODEL_FILE = "model.safetensors"
 CONFIG_FILE = "config.yaml"
+IDENTITY_FILE = "identity.json"
 ENCODER_FOLDER = "encoder"
 TOKENIZER_FILE = "tokenizer/tokenizer.json"
 METRICS_FILE = "metrics.json"
 STATE_FILE = "state/training.pt"
 ENCODINGS_FOLDER = "encodings"
 STAGING_PREFIX = ".staging-"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,19 @@ class Index:
     def kept(self) -> set[str]:
         """Names of all checkpoints that count."""
         return {self.best, self.last, *self.task_best.values()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a run is a run of.
+
+    Attributes:
+        config_sha256: Of configuration and contents together, as a comparison's results have it.
+        contents: Of each file or folder that the configuration names, a hash of what is in it.
+    """
+
+    config_sha256: str
+    contents: dict[str, str]
 
 
 class RunFolder:
@@ -72,12 +88,7 @@ class RunFolder:
         Raises:
             CheckpointError: If the index was tampered with.
         """
-        if not self._index_file.is_file():
-            return None
-        try:
-            return Index(**json.loads(self._index_file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise CheckpointError(f"{self._index_file} is damaged: {error}") from error
+        return _read(self._index_file, Index)
 
     @property
     def encodings(self) -> Path:
@@ -88,11 +99,26 @@ class RunFolder:
         """Where a checkpoint of that name is."""
         return self._checkpoints / name
 
-    def start(self, config_text: str, *, resume: bool) -> None:
-        """Claim the folder for a run.
+    @property
+    def identity(self) -> Identity | None:
+        """What the run was begun with; None of one that did not write it down.
 
         Raises:
-            CheckpointError: If it holds a run and ``resume`` is off, or the run of another configuration.
+            CheckpointError: If the file was tampered with.
+        """
+        return _read(self.path / IDENTITY_FILE, Identity)
+
+    def start(self, config_text: str, *, resume: bool, identity: Identity) -> None:
+        """Claim the folder for a run.
+
+        Args:
+            config_text: The configuration, complete.
+            resume: Whether to continue the run that is there.
+            identity: Of the run as it would be now.
+
+        Raises:
+            CheckpointError: If it holds a run and ``resume`` is off, or the run of another configuration, of
+                other data or of other weights.
         """
         config_file = self.path / CONFIG_FILE
         if config_file.is_file():
@@ -108,9 +134,26 @@ class RunFolder:
                 )
         elif self.path.exists() and not _is_empty(self.path):
             raise CheckpointError(f"{self.path} exists and is no run. Choose another --output.")
+        self.check(identity)
         write_text_atomically(config_file, config_text)
+        if self.identity is None and self.index is None:
+            write_text_atomically(self.path / IDENTITY_FILE, json.dumps(asdict(identity), indent=2) + "\n")
         for leftover in self._checkpoints.glob(f"{STAGING_PREFIX}step-*"):
             shutil.rmtree(leftover)
+
+    def check(self, identity: Identity) -> None:
+        """See that what the run learnt from is still what it was. A run that wrote nothing down passes.
+
+        Raises:
+            CheckpointError: Naming what has changed.
+        """
+        begun = self.identity
+        if begun is not None and begun.contents != identity.contents:
+            changed = sorted(dict(begun.contents.items() ^ identity.contents.items()))
+            raise CheckpointError(
+                f"{self.path} was started with other contents of {', '.join(changed)}. Going on from it "
+                "needs the same ones; train with changed ones into another --output."
+            )
 
     def save(
         self, step: int, write: Callable[[Path], None], *, is_best: bool, best_of: Iterable[str] = ()
@@ -151,6 +194,15 @@ class RunFolder:
 
     def _write_index(self, index: Index) -> None:
         write_text_atomically(self._index_file, json.dumps(asdict(index), indent=2) + "\n")
+
+
+def _read(file: Path, section: type[T]) -> T | None:
+    if not file.is_file():
+        return None
+    try:
+        return section(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{file} is damaged: {error}") from error
 
 
 def _is_empty(path: Path) -> bool:

@@ -7,10 +7,19 @@ from typing import Any
 
 import yaml
 
-from export.manifest import MANIFEST_FILE
-from training.checkpoint import CONFIG_FILE, ENCODER_FOLDER, MODEL_FILE, RunFolder, resolve_checkpoint
+from export.manifest import MANIFEST_FILE, Precision
+from training.checkpoint import (
+    CONFIG_FILE,
+    ENCODER_FOLDER,
+    MODEL_FILE,
+    TOKENIZER_FILE,
+    RunFolder,
+    resolve_checkpoint,
+)
 from training.errors import CheckpointError
 from training.graph_encoder import DESCRIPTION_FILE, read_bundle
+
+TOKENIZER_OF_BUNDLE = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +34,7 @@ class Source:
         max_length: Tokens a sequence keeps.
         encoder: The ``encoder`` section of a run's configuration; empty of a bundle.
         tasks: By name, the sections of a run's configuration; empty ones of a bundle.
+        parts: Files and folders that a run which starts from it reads.
         shares: Whether a sharing layer stands between a run's encoder and its heads.
     """
 
@@ -35,6 +45,7 @@ class Source:
     max_length: int
     encoder: Mapping[str, Any]
     tasks: Mapping[str, Mapping[str, Any]]
+    parts: tuple[Path, ...]
     shares: bool = False
 
 
@@ -46,6 +57,7 @@ def find_source(path: Path) -> Source:
     """
     if (path / MANIFEST_FILE).is_file():
         manifest = read_bundle(path)
+        graph = manifest.encoder.graphs[Precision.FP32]
         return Source(
             place=path,
             is_bundle=True,
@@ -54,6 +66,7 @@ def find_source(path: Path) -> Source:
             max_length=manifest.encoder.max_length,
             encoder={},
             tasks={task: {} for task in manifest.tasks},
+            parts=tuple(path / file for file in (*graph.files, TOKENIZER_OF_BUNDLE)),
         )
     index = RunFolder(path).index
     if index is None and not (path / MODEL_FILE).is_file():
@@ -71,6 +84,7 @@ def find_source(path: Path) -> Source:
             max_length=raw["encoder"]["max_length"],
             encoder=raw["encoder"],
             tasks=raw["tasks"],
+            parts=tuple(checkpoint / part for part in (MODEL_FILE, ENCODER_FOLDER, TOKENIZER_FILE)),
             shares=raw.get("sharing") is not None,
         )
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:

@@ -14,6 +14,7 @@ from training.checkpoint import RunFolder
 from training.config.file import dump_config, parse_config
 from training.config.schema import Config
 from training.gradients import StepReport
+from training.identity import identity_of
 from training.observing import Evaluation
 
 SMALL_TASKS = ("sentiment", "duplicate", "stars")
@@ -73,7 +74,7 @@ def start_run(raw: dict[str, Any], folder: Path, *, resume: bool = False) -> Run
     """What ``fit`` does before its first step."""
     config: Config = parse_config(raw)
     run_folder = RunFolder(folder)
-    run_folder.start(dump_config(config), resume=resume)
+    run_folder.start(dump_config(config), resume=resume, identity=identity_of(config))
     run = build_run(config, run_folder)
     if resume:
         run.resume()

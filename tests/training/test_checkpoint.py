@@ -5,6 +5,7 @@ import pytest
 
 from training.checkpoint import (
     STAGING_PREFIX,
+    Identity,
     Index,
     RunFolder,
     read_metrics,
@@ -13,6 +14,8 @@ from training.checkpoint import (
     write_text_atomically,
 )
 from training.errors import CheckpointError
+
+IDENTITY = Identity(config_sha256="c0de", contents={"train.jsonl": "1", "dev.jsonl": "2"})
 
 
 def save(folder: RunFolder, step: int, *, is_best: bool) -> None:
@@ -28,7 +31,7 @@ def kept(path: Path) -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path / "run")
-    folder.start("name: x\n", resume=False)
+    folder.start("name: x\n", resume=False, identity=IDENTITY)
     return folder
 
 
@@ -77,7 +80,7 @@ def test_leftovers_of_a_kill_are_cleared_at_the_next_start_and_save(folder: RunF
     unlisted = folder.folder("step-000002")  # renamed, but killed ahead of the index
     unlisted.mkdir()
     (unlisted / "model.safetensors").write_text("old")
-    folder.start("name: x\n", resume=True)
+    folder.start("name: x\n", resume=True, identity=IDENTITY)
     assert not half.exists()
     save(folder, 2, is_best=True)
     assert (unlisted / "model.safetensors").read_text() == "2"
@@ -86,27 +89,41 @@ def test_leftovers_of_a_kill_are_cleared_at_the_next_start_and_save(folder: RunF
 
 def test_an_existing_run_is_refused_unless_it_is_resumed(folder: RunFolder) -> None:
     with pytest.raises(CheckpointError, match="already holds a run"):
-        folder.start("name: x\n", resume=False)
-    folder.start("name: x\n", resume=True)
+        folder.start("name: x\n", resume=False, identity=IDENTITY)
+    folder.start("name: x\n", resume=True, identity=IDENTITY)
 
 
 def test_another_configuration_is_refused(folder: RunFolder) -> None:
     with pytest.raises(CheckpointError, match=r"started with another configuration \(.*config\.yaml\)"):
-        folder.start("name: y\n", resume=True)
+        folder.start("name: y\n", resume=True, identity=IDENTITY)
     assert (folder.path / "config.yaml").read_text() == "name: x\n"
+
+
+def test_other_contents_of_a_file_are_refused_and_named(folder: RunFolder) -> None:
+    changed = Identity(config_sha256="0dd", contents={**IDENTITY.contents, "dev.jsonl": "3", "new": "4"})
+    with pytest.raises(CheckpointError, match=r"other contents of dev\.jsonl, new\."):
+        folder.start("name: x\n", resume=True, identity=changed)
+    assert folder.identity == IDENTITY
+
+
+def test_a_run_that_wrote_no_identity_goes_on_without_one(folder: RunFolder) -> None:
+    save(folder, 1, is_best=True)
+    (folder.path / "identity.json").unlink()
+    folder.start("name: x\n", resume=True, identity=IDENTITY)
+    assert folder.identity is None, "what it learnt from at first is not known"
 
 
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(CheckpointError, match="exists and is no run"):
-        RunFolder(tmp_path).start("name: x\n", resume=True)
+        RunFolder(tmp_path).start("name: x\n", resume=True, identity=IDENTITY)
     with pytest.raises(CheckpointError, match="exists and is no run"):
-        RunFolder(tmp_path / "thesis.tex").start("name: x\n", resume=False)
+        RunFolder(tmp_path / "thesis.tex").start("name: x\n", resume=False, identity=IDENTITY)
 
 
 def test_a_run_killed_before_its_first_file_starts_again(tmp_path: Path) -> None:
     (tmp_path / f"{STAGING_PREFIX}config.yaml").write_text("na")
-    RunFolder(tmp_path).start("name: x\n", resume=False)
+    RunFolder(tmp_path).start("name: x\n", resume=False, identity=IDENTITY)
     assert (tmp_path / "config.yaml").read_text() == "name: x\n"
 
 

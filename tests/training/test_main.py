@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from tests.support.processes import PATIENCE_S, kill_when, start
 from tests.support.tiny import write_config
+from tests.training.conftest import start_run
 from training.__main__ import main
 from training.assembly.trained import load_model
 from training.checkpoint import RunFolder, read_metrics
@@ -75,6 +76,18 @@ def test_resuming_with_another_configuration_is_a_one_line_error(
     message = error_of(["fit", str(changed), "--output", str(copied_run), "--resume"], capsys)
     assert "was started with another configuration" in message
     assert "\n" not in message
+
+
+def test_resuming_on_other_rows_is_a_one_line_error_that_names_the_file(
+    small_config: SmallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = small_config(steps=2)
+    start_run(raw, tmp_path / "run")
+    train = tmp_path / "train.jsonl"
+    train.write_text(train.read_text().split("\n", 1)[1])
+    file = write_config(tmp_path / "small.yaml", raw)
+    message = error_of(["fit", str(file), "--output", str(tmp_path / "run"), "--resume"], capsys)
+    assert f"was started with other contents of {train}." in message
 
 
 def test_a_mistake_in_the_data_is_a_one_line_error_and_names_the_row(

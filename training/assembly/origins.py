@@ -16,9 +16,7 @@ from training.encoding import Encoder
 from training.errors import CheckpointError, ConfigError
 from training.graph_encoder import open_bundled_encoder, open_saved_encoder
 from training.model import MultitaskModel
-from training.sources import Source, find_source
-
-TOKENIZER_OF_BUNDLE = "tokenizer.json"
+from training.sources import TOKENIZER_OF_BUNDLE, Source, find_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,11 @@ from training.assembly.data import batch_sizes
 from training.assembly.run import build_run
 from training.checkpoint import RunFolder, write_text_atomically
 from training.comparison.affinities import write_affinities
-from training.comparison.identity import code_commit, config_hash
 from training.comparison.report import HTML_FILE, MARKDOWN_FILE
 from training.config.file import load_config
 from training.errors import ConfigError
 from training.history import rounded
+from training.identity import code_commit, config_hash
 from training.observing import Observers
 from training.progress import RunObserver, say
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from training.assembly.trained import load_saved_config
-from training.checkpoint import CONFIG_FILE, ENCODINGS_FOLDER
+from training.checkpoint import CONFIG_FILE, ENCODINGS_FOLDER, RunFolder
 from training.comparison.estimate import Speed, in_words, total_s
-from training.comparison.identity import config_hash
 from training.comparison.planning import (
     PlannedRun,
     planned_single_tasks,
@@ -23,6 +22,7 @@ from training.comparison.study import JOINT, Study, load_outline, load_study, st
 from training.comparison.training_run import measure_speed, train_planned
 from training.comparison.view import ComparisonView
 from training.errors import ConfigError, TrainingError
+from training.identity import config_hash, identity_of
 from training.progress import say
 
 RUNS_FOLDER = "runs"
@@ -155,7 +155,7 @@ def compare(
     if report_only and not path.is_dir():
         outline = load_outline(path)
     else:
-        study = _study_of_run(path, output) if path.is_dir() else load_study(path)
+        study = _study_of_run(path, output, report_only=report_only) if path.is_dir() else load_study(path)
         outline = study.outline
         if unknown := [task for task in only or () if task not in study.tasks]:
             raise ConfigError(
@@ -169,11 +169,13 @@ def compare(
     return failed
 
 
-def _study_of_run(run: Path, output: Path) -> Study:
+def _study_of_run(run: Path, output: Path, *, report_only: bool) -> Study:
     """The study of a finished run, whose own result is there already."""
     finished_index(run)
     study = study_of(load_saved_config(run / CONFIG_FILE))
     config = study.configs[JOINT]
+    if not report_only:  # its tasks alone are to learn from the same
+        RunFolder(run).check(identity_of(config))
     result = result_of(
         run, variant=JOINT, task=None, seed=config.seed, config_sha256=config_hash(config), commit=None
     )

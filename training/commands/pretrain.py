@@ -9,6 +9,7 @@ from training.assembly.pretraining import build_pretrainer, save_encoder
 from training.checkpoint import STAGING_PREFIX, STATE_FILE, RunFolder
 from training.config.file import dump_config, load_config
 from training.errors import CheckpointError
+from training.identity import identity_of
 from training.processes import this_process
 from training.progress import build_progress, say
 
@@ -35,7 +36,7 @@ def pretrain(config_file: Path, output: Path, *, resume: bool, console: Console)
         raise CheckpointError(f"{output} already exists. Choose another --output.")
     config = load_config(config_file)
     work = RunFolder(output.with_name(f"{WORK_PREFIX}{output.name}"))
-    work.start(dump_config(config), resume=resume)
+    work.start(dump_config(config), resume=resume, identity=identity_of(config))
     pretrainer = build_pretrainer(config)
     index = work.index
     if index is not None:

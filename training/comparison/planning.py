@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from training.comparison.identity import config_hash
 from training.comparison.results import RunResult, run_name
 from training.comparison.study import Study
 from training.config.schema import Config
 from training.config.unshared import ALONE
+from training.identity import config_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,14 +89,14 @@ def result_of(
         variant: As in ``RunResult``, like the others.
         task: Likewise.
         seed: Likewise.
-        config_sha256: Likewise.
-        commit: Likewise.
+        config_sha256: Of a run that did not write down itself what it is a run of.
+        commit: As in ``RunResult``.
 
     Raises:
         CheckpointError: If it is not finished.
     """
     folder = RunFolder(path)
-    index = finished_index(path)
+    index, identity = finished_index(path), folder.identity
     best, last = read_metrics(folder.folder(index.best)), read_metrics(folder.folder(index.last))
     if "batches" not in last:
         raise CheckpointError(f"{folder.folder(index.last)} does not say how many batches each task had")
@@ -104,7 +104,7 @@ def result_of(
         variant=variant,
         task=task,
         seed=seed,
-        config_sha256=config_sha256,
+        config_sha256=identity.config_sha256 if identity is not None else config_sha256,
         commit=commit,
         step=best["step"],
         batches=last["batches"],

@@ -13,13 +13,13 @@ from training.assembly.run import build_run
 from training.checkpoint import CONFIG_FILE, RunFolder
 from training.commands.fit import fit_config
 from training.comparison.estimate import Speed, examples_a_step
-from training.comparison.identity import code_commit
 from training.comparison.planning import PlannedRun
 from training.comparison.pool import Progress, Tell
 from training.comparison.results import RunResult, result_of
 from training.config.file import dump_config
 from training.config.schema import Config
 from training.gradients import StepReport
+from training.identity import code_commit
 from training.observing import Evaluation, Observer
 
 WARM_UP, MEASURED = 2, 4
@@ -60,13 +60,12 @@ def train_planned(run: PlannedRun, folder: Path, encodings: Path, keep: bool, te
 
     Args:
         run: What to train.
-        folder: Of the run; one that was begun with another configuration is begun anew.
+        folder: Of the run; one that was begun with another configuration, data or weights is begun anew.
         encodings: Where all runs find what a frozen encoder gives.
         keep: Whether the folder stays.
         tell: Told of each step.
     """
-    begun = folder / CONFIG_FILE
-    if begun.is_file() and begun.read_text(encoding="utf-8") != dump_config(run.config):
+    if _is_of_another(folder, run):
         shutil.rmtree(folder)
     console = Console(width=110)
     fit_config(
@@ -83,6 +82,15 @@ def train_planned(run: PlannedRun, folder: Path, encodings: Path, keep: bool, te
     if not keep:
         shutil.rmtree(folder)
     return result
+
+
+def _is_of_another(folder: Path, run: PlannedRun) -> bool:
+    begun, identity = folder / CONFIG_FILE, RunFolder(folder).identity
+    if not begun.is_file():
+        return False
+    if identity is not None and identity.config_sha256 != run.config_sha256:
+        return True
+    return begun.read_text(encoding="utf-8") != dump_config(run.config)
 
 
 def measure_speed(config: Config, _tell: Tell) -> Speed:

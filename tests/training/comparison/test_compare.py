@@ -11,7 +11,11 @@ import yaml
 from tests.support.tiny import write_config
 from training.__main__ import main
 from training.checkpoint import RunFolder, read_metrics
+from training.comparison.planning import planned_variants
 from training.comparison.results import ResultsFolder, RunResult
+from training.comparison.study import study_of
+from training.comparison.training_run import train_planned
+from training.config.file import parse_config
 
 SmallConfig = Callable[..., dict[str, Any]]
 
@@ -85,6 +89,39 @@ def test_a_finished_runs_tasks_get_as_many_batches_alone_as_they_had_jointly(
     capsys.readouterr()
     assert main(["compare", str(run), "--tasks", "moods"]) == 2
     assert "no task moods; it has sentiment, stars" in capsys.readouterr().err
+
+
+def test_a_run_that_was_kept_is_trained_again_when_its_data_have_changed(
+    small_config: SmallConfig, tmp_path: Path
+) -> None:
+    raw = small_config(tasks=("sentiment",), steps=2)
+
+    def trained() -> RunResult:
+        (run,) = planned_variants(study_of(parse_config(raw)))
+        folders = tmp_path / run.name, tmp_path / "encodings"
+        found = train_planned(run, *folders, True, lambda _: None)
+        assert found.config_sha256 == run.config_sha256
+        return found
+
+    before = trained()
+    assert trained() == before, "as it was kept"
+    dev = tmp_path / "dev.jsonl"
+    dev.write_text(dev.read_text().replace('"mood": "bad"', '"mood": "good"'))
+    after = trained()
+    assert after.config_sha256 != before.config_sha256
+    assert after.dev != before.dev
+
+
+def test_a_finished_run_whose_data_have_changed_is_not_compared(
+    small_config: SmallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = small_config(tasks=("sentiment",), steps=2)
+    run = tmp_path / "run"
+    assert main(["fit", str(write_config(tmp_path / "small.yaml", raw)), "--output", str(run)]) == 0
+    with (tmp_path / "train.jsonl").open("a") as file:
+        file.write("\n")
+    assert main(["compare", str(run)]) == 2
+    assert f"other contents of {tmp_path / 'train.jsonl'}." in capsys.readouterr().err
 
 
 def test_a_run_that_fails_ends_no_other_and_is_named(

@@ -6,10 +6,8 @@ import pytest
 import yaml
 
 from tests.support.service_process import ROOT
-from training.comparison.identity import config_hash
 from training.comparison.planning import planned_single_tasks, planned_variants
 from training.comparison.study import Study, load_outline, load_study, merged
-from training.config.file import parse_config
 from training.errors import ConfigError
 
 SmallConfig = Callable[..., dict[str, Any]]
@@ -154,25 +152,3 @@ def test_every_shipped_study_is_valid(file: Path, monkeypatch: pytest.MonkeyPatc
         faults = error.faults
     assert [fault for fault in faults if ": no file '" not in fault] == [], "all but data that is not here"
     assert "python -m training compare" in file.read_text(), "its header shows the command"
-
-
-def test_a_hash_is_of_contents_and_changes_with_what_matters(
-    small_config: SmallConfig, tmp_path: Path
-) -> None:
-    raw = small_config()
-    first = config_hash(parse_config(raw))
-    assert config_hash(parse_config({**raw, "name": "renamed"})) == first
-    moved = tmp_path / "elsewhere.jsonl"
-    moved.write_bytes((tmp_path / "train.jsonl").read_bytes())
-    for task in raw["tasks"].values():
-        task["data"] = {**task["data"], "train": str(moved)}
-    assert config_hash(parse_config(raw)) == first
-    assert config_hash(parse_config({**raw, "seed": 1})) != first
-    raw["training"]["weight_decay"] = 0.01
-    assert config_hash(parse_config(raw)) == first, "a default that is spelled out"
-    raw["training"]["weight_decay"] = 0.02
-    changed = config_hash(parse_config(raw))
-    assert changed != first
-    with moved.open("a") as file:
-        file.write("\n")
-    assert config_hash(parse_config(raw)) != changed

@@ -8,7 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from training.checkpoint import Identity
 from training.config.schema import Config
+from training.errors import CheckpointError
+from training.sources import find_source
 
 HASH_LENGTH = 16
 """Hexadecimal digits: 64 bits tell a study's runs apart."""
@@ -25,8 +28,18 @@ def config_hash(config: Config) -> str:
         config: Its name does not count.
     """
     raw = config.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
-    text = json.dumps({**_by_content(raw), "seed": config.seed}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]
+    return _short({**_by_content(raw), "seed": config.seed})
+
+
+def identity_of(config: Config) -> Identity:
+    """What a run of the configuration is about to be a run of."""
+    data = [source for task in config.tasks.values() for source in (task.data.train, task.data.dev)]
+    places = [config.encoder.model, *(source for source in data if isinstance(source, str))]
+    named = {place: _content_of(place) for place in places}
+    if config.growth is not None:
+        named[config.growth.source] = _content_of_source(config.growth.source)
+    contents = {name: _short(content) for name, content in named.items() if content != name}
+    return Identity(config_sha256=config_hash(config), contents=contents)
 
 
 def code_commit() -> str | None:
@@ -47,7 +60,10 @@ def _by_content(raw: dict[str, Any]) -> dict[str, Any]:
         for name, task in raw["tasks"].items()
     }
     encoder = {**raw["encoder"], "model": _content_of(raw["encoder"]["model"])}
-    return {**raw, "tasks": tasks, "encoder": encoder}
+    found = {**raw, "tasks": tasks, "encoder": encoder}
+    if "growth" not in raw:
+        return found
+    return {**found, "growth": {**raw["growth"], "source": _content_of_source(raw["growth"]["source"])}}
 
 
 def _content_of(value: object) -> object:
@@ -55,6 +71,19 @@ def _content_of(value: object) -> object:
     if path is None or not path.exists():
         return value  # a name on the hub, a number
     return [(name, _digest(file, file.stat().st_mtime_ns)) for name, file in _files(path)]
+
+
+def _content_of_source(given: str) -> object:
+    """Of what a run begins with alone: what else lies in a run's folder may change."""
+    try:
+        source = find_source(Path(given))
+    except CheckpointError:
+        return given  # a finished run's source may have moved since
+    return [(path.name, _content_of(str(path))) for path in source.parts]
+
+
+def _short(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path]]:
