@@ -8,7 +8,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 
 from training.model import MultitaskModel
-from training.schedules.depth import count_layers, depth_of, layerwise_factor
+from training.schedules.depth import count_layers, depths_of, layerwise_factor
 from training.sharing import SharingLayer
 
 
@@ -58,12 +58,11 @@ def build_optimizer(
 
 
 def _encoder_by_factor(model: MultitaskModel, decay: float) -> dict[float, list[nn.Parameter]]:
-    named = list(model.encoder.named_parameters())
-    layers = count_layers(name for name, _ in named)
+    named = dict(model.encoder.named_parameters())
+    layers = count_layers(named)
     found: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in named:
-        factor = layerwise_factor(depth_of(name, layers), layers, decay=decay)
-        found.setdefault(factor, []).append(parameter)
+    for name, depth in depths_of(named).items():
+        found.setdefault(layerwise_factor(depth, layers, decay=decay), []).append(named[name])
     return found
 
 

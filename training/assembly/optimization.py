@@ -24,7 +24,7 @@ from training.gradients import CombinedGradients, GradientStep, SummedGradients
 from training.model import MultitaskModel
 from training.samplers import Sampler, SamplerFactory
 from training.schedules.averaging import CheckpointAverage, ExponentialAverage, WeightAverage
-from training.schedules.depth import count_layers, depth_of
+from training.schedules.depth import depths_of
 from training.schedules.far_ahead import FarAhead
 from training.schedules.holding import HoldingRule, HoldingSampler
 from training.schedules.phases import CycleSampler, Plateau, TwoPhaseSampler
@@ -230,6 +230,7 @@ def _last_layer(model: MultitaskModel) -> list[nn.Parameter]:
     common = [p for p, tasks in model.users.items() if p.requires_grad and len(tasks) == len(model.heads) > 1]
     if common:
         return common
-    named = list(model.encoder.named_parameters())
-    layers = count_layers(name for name, _ in named)
-    return [p for name, p in named if p.requires_grad and depth_of(name, layers) == layers]
+    named = dict(model.encoder.named_parameters())
+    depths = depths_of(named)
+    top = max(depths.values(), default=0)
+    return [p for name, p in named.items() if p.requires_grad and depths[name] == top]

@@ -7,7 +7,14 @@ from torch import nn
 
 LAYER = re.compile(r"(?:^|\.)(?:layers?|albert_layer_groups|blocks?|h)\.(\d+)\.")
 """How the families of transformers name their layers: ``encoder.layer.3.…``, ``layers.3.…``."""
-EMBEDDINGS = re.compile(r"(?:^|\.)(?:embeddings?|embed_\w+|wte|wpe|rel_embeddings)\.")
+EMBEDDINGS = re.compile(
+    r"(?:^|\.)(?:embeddings?|embed_\w+|wte|wpe|rel_embeddings|relative_attention_bias"
+    r"|embeddings_project|embedding_hidden_mapping_in|encoder\.conv)\."
+)
+"""What lies below the first layer, or is read by every layer."""
+RELATIVE = re.compile(r"(?:^|\.)encoder\.rel_embeddings\.")
+NORM = re.compile(r"(?:^|\.)encoder\.LayerNorm\.")
+"""DeBERTa's norm of the relative positions that every layer reads; without these, one on top of all."""
 
 
 def count_layers(names: Iterable[str]) -> int:
@@ -15,15 +22,24 @@ def count_layers(names: Iterable[str]) -> int:
     return 1 + max((int(found[1]) for name in names if (found := LAYER.search(name))), default=-1)
 
 
-def depth_of(name: str, num_layers: int) -> int:
-    """Depth of a parameter: 0 for embeddings, 1 for the first layer, ``num_layers`` for the last.
+def depths_of(names: Iterable[str]) -> dict[str, int]:
+    """Depth of each parameter: 0 for embeddings, 1 for the first layer, and so on.
 
     What is in neither (a final norm, a pooler) lies on top and counts with the last layer.
+
+    Args:
+        names: Of all parameters of an encoder.
     """
-    layer = LAYER.search(name)
-    if layer:
-        return int(layer[1]) + 1
-    return 0 if EMBEDDINGS.search(name) else num_layers
+    every = list(names)
+    top = count_layers(every)
+    is_relative = any(map(RELATIVE.search, every))
+
+    def depth(name: str) -> int:
+        if layer := LAYER.search(name):
+            return int(layer[1]) + 1
+        return 0 if EMBEDDINGS.search(name) or (is_relative and NORM.search(name)) else top
+
+    return {name: depth(name) for name in every}
 
 
 def freeze_lowest(encoder: nn.Module, layers: int) -> None:
@@ -33,9 +49,9 @@ def freeze_lowest(encoder: nn.Module, layers: int) -> None:
         encoder: Of transformers.
         layers: At least one, and fewer than it has.
     """
-    num_layers = count_layers(name for name, _ in encoder.named_parameters())
-    for name, parameter in encoder.named_parameters():
-        parameter.requires_grad_(depth_of(name, num_layers) > layers)
+    parameters = dict(encoder.named_parameters())
+    for name, depth in depths_of(parameters).items():
+        parameters[name].requires_grad_(depth > layers)
 
 
 def layerwise_factor(depth: int, num_layers: int, *, decay: float) -> float:
@@ -44,7 +60,7 @@ def layerwise_factor(depth: int, num_layers: int, *, decay: float) -> float:
     Discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146).
 
     Args:
-        depth: As ``depth_of``.
+        depth: As ``depths_of``.
         num_layers: Of the encoder.
         decay: In (0, 1]; 1 gives every layer the same rate.
     """

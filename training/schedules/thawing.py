@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from training.schedules.depth import count_layers, depth_of, lowest_trained_depth
+from training.schedules.depth import count_layers, depths_of, lowest_trained_depth
 
 
 class Thawing:
@@ -19,9 +19,9 @@ class Thawing:
     """
 
     def __init__(self, named: Iterable[tuple[str, nn.Parameter]], *, every: int) -> None:
-        parameters = list(named)
-        self._num_layers = count_layers(name for name, _ in parameters)
-        self._depths = [(depth_of(name, self._num_layers), parameter) for name, parameter in parameters]
+        parameters = dict(named)
+        self._num_layers = count_layers(parameters)
+        self._depths = [(depth, parameters[name]) for name, depth in depths_of(parameters).items()]
         self._every = every
 
     def begin_step(self, step: int) -> None:
