@@ -1,5 +1,6 @@
 """The training loop, top to bottom."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -18,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from training.batches import ExampleStream, LabelledBatch, collate
 from training.conflict_probe import ConflictProbe
+from training.errors import TrainingError
 from training.evaluation import Metrics, evaluate
 from training.examples import EncodedExamples
 from training.gradients import BatchLoss, GradientStep, StepReport
@@ -129,7 +131,11 @@ class Trainer:
         self._choose = choose
 
     def fit(self, observer: Observer, write_checkpoint: CheckpointWriter) -> None:
-        """Train until the last step or until patience runs out."""
+        """Train until the last step or until patience runs out.
+
+        Raises:
+            TrainingError: If the run diverges.
+        """
         self.model.train()
         while self.step < self.settings.steps and not self._stopping.should_stop:
             report = self._timed_step()
@@ -169,7 +175,8 @@ class Trainer:
         probabilities = dict(self._sampler.probabilities)
         draws = [self.draw() for _ in range(self.settings.gradient_accumulation)]
         report = replace(self.gradients(draws, step=self.step), penalty=self._penalise())
-        self._accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        norm = self._accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        self._check(report.losses, float(norm))
         self._optimizer.step()
         self._schedule.step()
         self.gradients.finish(draws)
@@ -179,6 +186,19 @@ class Trainer:
         if isinstance(self._sampler, Listener):
             self._sampler.end_step(report.losses)
         return replace(report, probabilities=probabilities)
+
+    def _check(self, losses: Mapping[str, float], norm: float) -> None:
+        """End a run that can learn nothing more, before its weights are spoilt."""
+        if self._accelerator.scaler is not None:
+            return  # it skips the steps of fp16 that overflow
+        broken = [f"the loss of {name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
+        if not broken and not math.isfinite(norm):
+            broken = [f"the gradient's norm is {norm}"]
+        if broken:
+            raise TrainingError(
+                f"step {self.step + 1}: {', '.join(broken)}, expected a finite number. The run has diverged: "
+                "lower training.learning_rate and training.encoder_learning_rate, or max_grad_norm."
+            )
 
     def _penalise(self) -> float | None:
         """Add the gradient of what the sharing layer costs, which no balancer weighs."""

@@ -11,6 +11,7 @@ from tests.support.tiny import write_rows
 from tests.training.conftest import Recorder, start_run
 from training.batches import ExampleStream
 from training.checkpoint import RunFolder
+from training.errors import TrainingError
 from training.evaluation import predict_logits
 from training.trainer import Trainer
 
@@ -115,6 +116,29 @@ def test_the_gradient_of_all_parameters_together_is_clipped(
     trainer = start_run(small_config(steps=1, max_grad_norm=limit), tmp_path / "run").trainer
     norm = math.sqrt(sum(float(g.square().sum()) for g in gradients_of_one_step(trainer, Recorder())))
     assert norm == pytest.approx(limit, rel=1e-3) if clipped else 0.1 < norm < limit
+
+
+@pytest.mark.parametrize(
+    ("breaks", "expected"),
+    [
+        (lambda logits: logits * math.nan, "the loss of sentiment is nan"),
+        (lambda logits: (logits * 0).sqrt(), "the gradient's norm is nan"),
+    ],
+)
+def test_a_run_that_diverges_ends_with_its_step_and_its_weights_as_they_were(
+    small_config: SmallConfig,
+    tmp_path: Path,
+    breaks: Callable[[torch.Tensor], torch.Tensor],
+    expected: str,
+) -> None:
+    run = start_run(small_config(tasks=("sentiment",), steps=5), tmp_path / "run")
+    recorder = Recorder()
+    run.trainer.model.heads["sentiment"].register_forward_hook(
+        lambda _module, _inputs, logits: breaks(logits) if len(recorder.reports) == 2 else logits
+    )
+    with pytest.raises(TrainingError, match=rf"step 3: {expected}.* lower training\.learning_rate"):
+        run.trainer.fit(recorder, run.write_checkpoint)
+    assert all(bool(tensor.isfinite().all()) for tensor in weights_of(run.trainer).values())
 
 
 def test_a_metabatch_step_has_every_tasks_loss(small_config: SmallConfig, tmp_path: Path) -> None:
