@@ -1,5 +1,6 @@
 """Known and new tasks together, from a trained run's weights: replay, and what known tasks lost."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ from tests.support.tiny import write_config
 from tests.training.conftest import Recorder, start_run
 from training.__main__ import main
 from training.assembly.trained import TrainedModel, load_model
-from training.checkpoint import read_metrics, resolve_checkpoint
+from training.checkpoint import read_metrics, resolve_checkpoint, write_metrics
+from training.commands.growing import _before
+from training.config.file import parse_config
+from training.data import encode_examples, load_dev
+from training.evaluation import predict_logits
+from training.identity import identity_of
+from training.sources import find_source
 
 KNOWN = ("sentiment", "stars")
 
@@ -77,6 +84,41 @@ def test_forgetting_and_the_gap_to_heads_alone_are_reported(
     alone = read_metrics(resolve_checkpoint(tmp_path / "runs" / "alone"))["dev"]["tone"]["accuracy"]
     rows = [line for line in shown.splitlines() if "tone" in line and f"{alone:.4f}" in line]
     assert any(f"{metrics['dev']['tone']['accuracy'] - alone:+.4f}" in row for row in rows)
+
+
+def test_known_tasks_are_compared_on_the_same_rows(
+    tmp_path: Path, tiny_encoder: Path, tiny_run: Path, trained: TrainedModel
+) -> None:
+    raw = joint_config(tmp_path, tiny_encoder, trained)
+    raw["growth"] = {"source": str(tiny_run), "add": ["tone"], "joint": True}
+    raw["tasks"]["stars"]["data"]["max_dev_rows"] = 4
+    config, source = parse_config(raw), find_source(tiny_run)
+    before = _before(config, source, identity_of(config).contents)
+    assert before["sentiment"] == trained.metrics["dev"]["sentiment"]
+    rows = load_dev(trained.tasks["stars"], config.tasks["stars"].data)
+    encoded = encode_examples(trained.tasks["stars"], rows, trained.tokenizer)
+    assert len(encoded) == 4
+    logits = predict_logits(trained.model, trained.tasks["stars"], encoded, batch_size=4)
+    assert before["stars"] == pytest.approx(trained.tasks["stars"].kind.measure(logits, encoded))
+    assert before["stars"] != trained.metrics["dev"]["stars"]
+
+
+def test_known_tasks_are_measured_again_where_their_file_has_changed(
+    tmp_path: Path, tiny_encoder: Path, tiny_run: Path, trained: TrainedModel
+) -> None:
+    copy = Path(shutil.copytree(tiny_run, tmp_path / "copy"))
+    checkpoint = resolve_checkpoint(copy)
+    stated = {**trained.metrics["dev"], "stars": {"pearson": 9.0}}
+    write_metrics(checkpoint, {**read_metrics(checkpoint), "dev": stated})
+    raw = joint_config(tmp_path, tiny_encoder, trained)
+    raw["growth"] = {"source": str(copy), "add": ["tone"], "joint": True}
+    config, source = parse_config(raw), find_source(copy)
+    contents = identity_of(config).contents
+    assert _before(config, source, contents)["stars"] == {"pearson": 9.0}
+    changed = {**contents, str(config.tasks["stars"].data.dev): "changed"}
+    assert _before(config, source, changed)["stars"] == pytest.approx(
+        trained.metrics["dev"]["stars"], abs=1e-5
+    )
 
 
 def test_an_interrupted_joint_run_continues_exactly(

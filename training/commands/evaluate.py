@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 
@@ -47,13 +48,20 @@ def evaluate_run(path: Path, *, console: Console, store: EncodingStore | None = 
     return metrics
 
 
-def evaluate_on(path: Path, sources: Mapping[str, Source], *, console: Console) -> Metrics:
+def evaluate_on(
+    path: Path,
+    sources: Mapping[str, Source],
+    *,
+    console: Console,
+    max_rows: Mapping[str, int | None] = MappingProxyType({}),
+) -> Metrics:
     """Measure a run's tasks on other files, as calibrated on dev. Nothing is kept: dev is what is reported.
 
     Args:
         path: A run or checkpoint.
         sources: Task → data file, or hub split.
         console: Where to show.
+        max_rows: Of a task, evenly spaced; all unless given.
 
     Raises:
         ConfigError: If the run has no such task.
@@ -63,7 +71,10 @@ def evaluate_on(path: Path, sources: Mapping[str, Source], *, console: Console) 
         raise ConfigError(
             trained.config.name, [f"no task {', '.join(unknown)}; the run has {', '.join(trained.tasks)}"]
         )
-    given = {name: load_examples(trained.tasks[name], source) for name, source in sources.items()}
+    given = {
+        name: load_examples(trained.tasks[name], source).thinned(max_rows.get(name))
+        for name, source in sources.items()
+    }
     fitted = trained.metrics.get("calibration", {})
     metrics = {
         name: trained.tasks[name].kind.measure(logits, examples, Calibration(**fitted.get(name, {})))

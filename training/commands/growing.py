@@ -10,10 +10,14 @@ from training.assembly.trained import load_saved_config
 from training.checkpoint import CONFIG_FILE, RunFolder, read_metrics, resolve_checkpoint, write_metrics
 from training.commands.evaluate import evaluate_on
 from training.config.schema import Config
+from training.config.tasks import DataConfig
 from training.errors import CheckpointError
 from training.evaluation import Metrics
 from training.growth import changes, changes_table
 from training.sources import Source, find_source
+
+Contents = Mapping[str, str] | None
+"""Of each file that a run read, a hash; None of a run that did not write it down."""
 
 
 def report_growth(config: Config, output: Path, *, console: Console) -> None:
@@ -30,7 +34,8 @@ def report_growth(config: Config, output: Path, *, console: Console) -> None:
     checkpoint = resolve_checkpoint(output)
     metrics = read_metrics(checkpoint)
     if config.growth.joint:
-        lost = changes(_before(config, find_source(Path(config.growth.source))), metrics["dev"])
+        before = _before(config, find_source(Path(config.growth.source)), _contents(output))
+        lost = changes(before, metrics["dev"])
         write_metrics(
             checkpoint, {**metrics, "forgetting": {task: asdict(each) for task, each in lost.items()}}
         )
@@ -41,19 +46,46 @@ def report_growth(config: Config, output: Path, *, console: Console) -> None:
         console.print(changes_table(f"new tasks on dev, beside {folder}", found, "heads alone", "jointly"))
 
 
-def _before(config: Config, source: Source) -> Metrics:
-    """Dev metrics of known tasks in the source: as it was evaluated, where dev is still the same."""
-    now = config.model_dump(mode="json")["tasks"]
-    known = [task for task in config.tasks if task in source.tasks]
+def _before(config: Config, source: Source, now: Contents) -> Metrics:
+    """Dev metrics of known tasks in the source: as it was evaluated, where the rows are still the same.
+
+    Args:
+        config: Of the run that went on from it.
+        source: Where it began.
+        now: Of the files that this run read.
+    """
+    known = {name: task.data for name, task in config.tasks.items() if name in source.tasks}
     measured: Metrics = read_metrics(source.place).get("dev", {})
-    same = [task for task in known if task in measured and _dev(source.tasks[task]) == _dev(now[task])]
-    others = {task: config.tasks[task].data.dev for task in known if task not in same}
-    anew = evaluate_on(source.place, others, console=Console(quiet=True)) if others else {}
-    return {task: measured[task] if task in same else anew[task] for task in known}
+    read = _contents(source.place.parents[1])
+    same = [
+        name
+        for name, data in known.items()
+        if name in measured
+        and _dev(DataConfig.model_validate(source.tasks[name]["data"])) == _dev(data)
+        and (read is None or now is None or read.get(str(data.dev)) == now.get(str(data.dev)))
+    ]
+    others = {name: data for name, data in known.items() if name not in same}
+    anew = (
+        evaluate_on(
+            source.place,
+            {name: data.dev for name, data in others.items()},
+            max_rows={name: data.max_dev_rows for name, data in others.items()},
+            console=Console(quiet=True),
+        )
+        if others
+        else {}
+    )
+    return {name: measured[name] if name in same else anew[name] for name in known}
 
 
-def _dev(section: Mapping[str, Mapping[str, object]]) -> object:
-    return section["data"]["dev"]
+def _contents(run: Path) -> Contents:
+    identity = RunFolder(run).identity
+    return None if identity is None else identity.contents
+
+
+def _dev(data: DataConfig) -> object:
+    """Which rows are measured."""
+    return data.model_dump(exclude={"train"})
 
 
 def _counterparts(config: Config, output: Path) -> list[tuple[Path, Metrics]]:
@@ -77,5 +109,5 @@ def _is_counterpart(other: Config, config: Config) -> bool:
     if other.growth is None or config.growth is None or other.growth.joint == config.growth.joint:
         return False
     common = set(other.growth.add) & set(config.growth.add)
-    same_data = all(other.tasks[task].data.dev == config.tasks[task].data.dev for task in common)
+    same_data = all(_dev(other.tasks[task].data) == _dev(config.tasks[task].data) for task in common)
     return bool(common) and same_data and other.encoder.model == config.encoder.model
