@@ -1,10 +1,15 @@
 """The processes of a distributed run."""
 
 import os
+from datetime import timedelta
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
+
+PATIENCE = timedelta(days=1)
+"""NCCL gives up on a process after ten minutes, but the main one measures dev, or encodes every text, by
+itself. Of one that has died the launcher knows: it ends the others."""
 
 
 def this_process() -> PartialState:
@@ -15,7 +20,7 @@ def this_process() -> PartialState:
     """
     launched = "LOCAL_RANK" in os.environ
     cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or (launched and not torch.cuda.is_available())
-    return PartialState(cpu=cpu)
+    return PartialState(cpu=cpu, timeout=PATIENCE)
 
 
 def leave_processes() -> None:

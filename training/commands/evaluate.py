@@ -17,6 +17,7 @@ from training.errors import ConfigError
 from training.evaluation import Metrics, as_sections, predict_logits, report_on_dev
 from training.examples import EncodedExamples, Examples
 from training.kinds.base import Calibration, Logits
+from training.processes import this_process
 from training.progress import build_progress, metrics_table
 from training.sharing.gate_use import watched_gates
 
@@ -88,6 +89,7 @@ def _predict(
     trained: TrainedModel, given: Mapping[str, Examples], console: Console, title: str
 ) -> dict[str, tuple[Logits, EncodedExamples]]:
     """Logits of tasks on their examples, with these as the encoder reads them."""
+    trained.model.to(this_process().device)
     data = {
         name: encode_examples(trained.tasks[name], examples, trained.tokenizer)
         for name, examples in given.items()

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from torch import nn
 
 from training.schedules.averaging import WeightAverage, Weights, with_weights
@@ -48,7 +49,8 @@ class AveragedModel:
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved place: the model gets its own weights back."""
-        self._average.load_state_dict(state["average"])
         parameters = dict(self._model.named_parameters())
+        device = next(iter(parameters.values())).device  # a saved state is read to the CPU
+        self._average.load_state_dict(send_to_device(state["average"], device))
         for name, weight in state["own"].items():
             parameters[name].copy_(weight)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from training.schedules.averaged_model import AveragedModel
 from training.schedules.averaging import (
     CheckpointAverage,
     ExponentialAverage,
@@ -82,6 +83,15 @@ def test_a_restored_average_goes_on_as_before(name: str) -> None:
     for average in (one, other):
         feed(average, model, [5.0, 9.0])
     torch.testing.assert_close(other.weights(), one.weights(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", AVERAGES)
+def test_a_restored_average_lies_where_the_model_does(name: str) -> None:
+    average = AVERAGES[name]()
+    feed(average, nn.Linear(2, 1), [1.0, 2.0])
+    other = AveragedModel(nn.Linear(2, 1, device="meta"), restored := AVERAGES[name]())
+    other.load_state_dict({"average": average.state_dict(), "own": {}})
+    assert {weight.device.type for weight in restored.weights().values()} == {"meta"}
 
 
 def test_borrowed_weights_are_given_back_even_after_an_error() -> None:
