@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.manifest import Manifest
-from service.errors import DeadlineExceeded, FieldError, InvalidRequest, UnknownTask
+from service.deadline import TimeLimit
+from service.errors import FieldError, InvalidRequest, UnknownTask
 from service.gathering import Found, gather
 from service.heads import HeadRunner
 from service.inputs import TaskInput
@@ -25,6 +26,8 @@ from service.tokenization import QuestionTooLong, TextSequence, TokenizedInput, 
 
 EMBEDDINGS = "_embeddings"
 """What the embeddings route counts its look-ups under. No task can have this name."""
+
+ANSWERED = "the request was answered"
 
 DEFAULT_OPTIONS = AnswerOptions()
 
@@ -196,13 +199,14 @@ class Engine:
 
         They are scaled to unit length by default: OpenAI's are, and its clients compare them by dot product.
         """
-        found = await self._encode(
-            texts,
-            tenant=tenant,
-            deadline_s=self.clock() + timeout_s,
-            times=times or StageTimes(),
-            priority=priority,
-        )
+        async with TimeLimit(timeout_s, until=ANSWERED):
+            found = await self._encode(
+                texts,
+                tenant=tenant,
+                deadline_s=self.clock() + timeout_s,
+                times=times or StageTimes(),
+                priority=priority,
+            )
         self.observer.saw_lookups(EMBEDDINGS, found.encoded.lookups)
         pooling = self.manifest.encoder.default_pooling
         vectors = np.stack([each.pooled[pooling] for each in found.encoded.encodings], dtype=np.float32)
@@ -235,14 +239,15 @@ class Engine:
             raise InvalidRequest(
                 "This bundle keeps no token vectors: none of its tasks on single texts reads them."
             )
-        found = await self._encode(
-            texts,
-            with_states=range(len(texts)),
-            tenant=tenant,
-            deadline_s=self.clock() + timeout_s,
-            times=times or StageTimes(),
-            priority=priority,
-        )
+        async with TimeLimit(timeout_s, until=ANSWERED):
+            found = await self._encode(
+                texts,
+                with_states=range(len(texts)),
+                tenant=tenant,
+                deadline_s=self.clock() + timeout_s,
+                times=times or StageTimes(),
+                priority=priority,
+            )
         self.observer.saw_lookups(EMBEDDINGS, found.encoded.lookups)
         states = [each.states for each in found.encoded.encodings if each.states is not None]
         assert len(states) == len(texts), "asked for with every text"  # noqa: S101
@@ -264,23 +269,25 @@ class Engine:
         """
         deadline_s = self.clock() + timeout_s
         try:
-            found = await self._encode(
-                planned.sequences,
-                with_offsets=planned.with_offsets,
-                with_states=planned.with_states,
-                tenant=tenant,
-                deadline_s=deadline_s,
-                times=times,
-                priority=priority,
-            )
+            async with TimeLimit(timeout_s, until=ANSWERED):
+                found = await self._encode(
+                    planned.sequences,
+                    with_offsets=planned.with_offsets,
+                    with_states=planned.with_states,
+                    tenant=tenant,
+                    deadline_s=deadline_s,
+                    times=times,
+                    priority=priority,
+                )
+                return await self._run_heads(planned, found, times), _usage(found)
         except QuestionTooLong as error:
             faults = [
                 FieldError(f"inputs.{index}.question", message)
                 for index, message in planned.by_input(error.faults).items()
             ]
             raise InvalidRequest("Some questions are too long.", errors=faults) from None
-        if self.clock() >= deadline_s:
-            raise DeadlineExceeded("The deadline passed before the heads could run.")
+
+    async def _run_heads(self, planned: Plan, found: Found, times: StageTimes) -> dict[str, Readings]:
         gathered = list(gather(planned, found))
         for each in gathered:
             for name in each.tasks:
@@ -290,12 +297,11 @@ class Engine:
         is_cached = all(how is Lookup.HIT for how in found.encoded.lookups)
         logits = await (self.heads.run_at_once(rows) if is_cached else self.heads.run(rows))
         times.head = self.clock() - started_s
-        readings = {
+        return {
             name: each.readings(logits[name], is_token_level=self.kinds[name].entry.kind.is_token_level)
             for each in gathered
             for name in each.tasks
         }
-        return readings, _usage(found)
 
     async def _encode(
         self,

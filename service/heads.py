@@ -166,19 +166,23 @@ class HeadRunner:
         self._thread.shutdown(wait=False)
 
     def _flush(self) -> None:
-        calls = [call for call in self._calls if not call.future.done()]
+        calls = [*self._calls]
         self._calls.clear()
-        all_rows = [call.rows for call in calls]
-        if self._is_quick(all_rows):
-            _settle(calls, self._compute(all_rows))
+        if self._is_quick([call.rows for call in calls]):
+            _settle(self._answer(calls))
             return
-        done = asyncio.get_running_loop().run_in_executor(self._thread, self._compute, all_rows)
-        done.add_done_callback(lambda future: None if future.cancelled() else _settle(calls, future.result()))
+        done = asyncio.get_running_loop().run_in_executor(self._thread, self._answer, calls)
+        done.add_done_callback(lambda future: None if future.cancelled() else _settle(future.result()))
 
     def _is_quick(self, calls: Sequence[RowsByTask]) -> bool:
         tasks = {task for call in calls for task in call}
         num_rows = sum(len(rows) for call in calls for rows in call.values())
         return num_rows <= INLINE_ROWS and all(self._heads[task].task.reads_pooled for task in tasks)
+
+    def _answer(self, calls: Sequence[_Call]) -> list[tuple[_Call, Logits | InferenceFailed]]:
+        """Of those who still wait: some may have left or be late by the time that the thread gets here."""
+        waiting = [call for call in calls if not call.future.done()]
+        return list(zip(waiting, self._compute([call.rows for call in waiting]), strict=True))
 
     def _compute(self, calls: Sequence[RowsByTask]) -> list[Logits | InferenceFailed]:
         """Results in the order of the calls; if the joint run fails, each call once by itself."""
@@ -220,8 +224,8 @@ class HeadRunner:
         return logits
 
 
-def _settle(calls: Sequence[_Call], results: Sequence[Logits | InferenceFailed]) -> None:
-    for call, result in zip(calls, results, strict=True):
+def _settle(answered: Sequence[tuple[_Call, Logits | InferenceFailed]]) -> None:
+    for call, result in answered:
         if call.future.done():
             continue
         if isinstance(result, InferenceFailed):

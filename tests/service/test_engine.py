@@ -1,11 +1,18 @@
 import asyncio
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from export.manifest import HeadInput
 from service.engine import Engine, StageTimes, Usage
 from service.errors import DeadlineExceeded, InferenceFailed, InvalidRequest, Overloaded, UnknownTask
 from service.inputs import PairInput, QuestionInput, TaskInput
+from service.tokenization import TextSequence, Windows
 from tests.support.service_fakes import (
     MAX_LENGTH,
     PATIENCE_S,
@@ -13,6 +20,7 @@ from tests.support.service_fakes import (
     TAGS,
     FakeEncoderSession,
     FakeHeadSession,
+    FakeTokenizer,
     default_tasks,
     parts,
     running,
@@ -313,3 +321,51 @@ async def test_stage_times_are_filled() -> None:
     async with running(parts()) as runtime:
         await runtime.engine.predict([TEXT], timeout_s=TIMEOUT_S, times=times)
     assert min(times.tokenise, times.queue, times.encode, times.head) > 0
+
+
+class GatedHead(FakeHeadSession):
+    """A head over token states that a test can hold."""
+
+    def __init__(self) -> None:
+        super().__init__(len(TAGS), is_token_level=True)
+        self.gate, self.entered = threading.Event(), threading.Event()
+
+    def run(self, inputs: Mapping[HeadInput, NDArray[Any]]) -> NDArray[np.float32]:
+        self.entered.set()
+        assert self.gate.wait(PATIENCE_S), "nobody opened the gate"
+        return super().run(inputs)
+
+
+async def test_a_deadline_holds_while_a_head_computes_and_what_is_late_is_not_computed() -> None:
+    head = GatedHead()
+    loaded = replace(parts({"entities": task("tagging", labels=TAGS)}), heads={"entities": head})
+    async with running(loaded) as runtime:
+        held = asyncio.create_task(runtime.engine.predict([TEXT], timeout_s=TIMEOUT_S))
+        await asyncio.to_thread(head.entered.wait, PATIENCE_S)
+        for _ in range(2):
+            with pytest.raises(DeadlineExceeded):
+                await runtime.engine.predict(["late"], timeout_s=0.05)
+        head.gate.set()
+        await held
+        await runtime.engine.predict(["in time"], timeout_s=TIMEOUT_S)
+    assert head.calls == 2
+
+
+class StuckTokenizer(FakeTokenizer):
+    """Somebody else's text is tokenised for ever."""
+
+    async def tokenize(
+        self, sequences: Sequence[TextSequence], *, with_offsets: Collection[int] = ()
+    ) -> list[Windows]:
+        await asyncio.Event().wait()
+        return []
+
+
+async def test_a_deadline_holds_while_others_are_tokenised() -> None:
+    async with running(parts({"entities": task("tagging", labels=TAGS)})) as runtime:
+        engine = replace(runtime.engine, tokenizer=StuckTokenizer())
+        for ask_for in (engine.predict, engine.embed, engine.embed_tokens):
+            with pytest.raises(DeadlineExceeded):
+                await ask_for([TEXT], timeout_s=0.02)
+            with pytest.raises(DeadlineExceeded):
+                await ask_for([TEXT], timeout_s=-1.0)
