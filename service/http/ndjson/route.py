@@ -46,6 +46,9 @@ def ndjson_response(request: Request, lifecycle: Lifecycle, *, task: str | None 
     """
     refuse_compression(request)
     query = _read_query(request)
+    if task is not None and query.tasks is not None:
+        fault = FieldError("tasks", "Leave it out: the path names the task.")
+        raise InvalidRequest("The query has 1 fault.", errors=[fault])
     tasks: Sequence[str] | None = query.tasks if task is None else [task]
     context = context_of(request)
     with leased(request, lifecycle) as model:

@@ -1,12 +1,14 @@
 """``/tei/predict``, ``/tei/rerank``, ``/tei/info`` and ``/tei/health``."""
 
+from collections.abc import Mapping
 from importlib.metadata import version as package_version
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from service.http.answering import predict
+from service.http.answering import permitted_tasks, predict
 from service.http.answers import json_response
+from service.http.context import context_of
 from service.http.models import Leased, leased
 from service.http.openapi import MODEL_HEADERS, json_body, problems
 from service.http.requests import read_json, timeout_s
@@ -21,7 +23,7 @@ from service.http.tei.schemas import (
 from service.http.tei.tasks import PREDICTING, RANKING, choose_task
 from service.http.tei.truncation import refuse_truncated
 from service.inputs import RankingInput, TaskInput
-from service.kinds.base import AnswerOptions
+from service.kinds.base import AnswerOptions, Kind
 from service.lifecycle import Lifecycle
 
 PREDICT: dict[str, Any] = {
@@ -73,10 +75,21 @@ async def _predict(lifecycle: Lifecycle, request: Request, task: str | None) -> 
     with leased(request, lifecycle) as model:
         body = await read_json(request, TeiPredictRequest, model.settings)
         inputs = body.to_inputs()
-        chosen = choose_task(model.engine.kinds, task, of=PREDICTING, inputs=inputs)
+        chosen = choose_task(_open_kinds(request, model, task), task, of=PREDICTING, inputs=inputs)
         answers = await _answers(request, model, inputs, chosen, body)
     lists = [_predictions(answer, are_raw=body.raw_scores) for answer in answers]
     return json_response(lists if body.is_batch else lists[0])
+
+
+def _open_kinds(request: Request, model: Leased, named: str | None) -> Mapping[str, Kind]:
+    """The tasks to choose from: those that the request's key opens. One that is named is refused later.
+
+    Raises:
+        Forbidden: If the key opens none.
+    """
+    kinds = model.engine.kinds
+    names = None if named is not None else permitted_tasks(context_of(request), model, None)
+    return kinds if names is None else {name: kinds[name] for name in names}
 
 
 async def _answers(
@@ -110,7 +123,7 @@ async def _rerank(lifecycle: Lifecycle, request: Request, task: str | None) -> R
     with leased(request, lifecycle) as model:
         body = await read_json(request, TeiRerankRequest, model.settings)
         inputs: list[TaskInput] = [RankingInput(query=body.query, documents=tuple(body.texts))]
-        chosen = choose_task(model.engine.kinds, task, of=RANKING, inputs=inputs)
+        chosen = choose_task(_open_kinds(request, model, task), task, of=RANKING, inputs=inputs)
         (answer,) = await _answers(request, model, inputs, chosen, body)
     ranks = []
     for each in answer["ranking"]:

@@ -17,20 +17,20 @@ def choose_task(
     """The named task, or the only one that fits.
 
     Args:
-        kinds: The tasks of the bundle.
+        kinds: The tasks that the request may have.
         named: What the request says, if it says anything.
         of: Kinds of task that the route can answer with.
         inputs: All of them must be of the form that the task takes.
 
     Raises:
-        UnknownTask: If the bundle has no task of that name.
+        UnknownTask: If there is no task of that name.
         InvalidRequest: If none fits, or several do; they are named.
     """
     if named is not None and named not in kinds:
         raise UnknownTask.named([named], list(kinds))
     able = [name for name, kind in kinds.items() if kind.entry.kind in of]
     if not able:
-        raise InvalidRequest(f"This bundle has no task of kind {' or '.join(of)}.")
+        raise InvalidRequest(f"This request can have no task of kind {' or '.join(of)}.")
     if named is not None and named not in able:
         raise _fault(f"Task {named!r} is a {kinds[named].entry.kind}. This route takes: {', '.join(able)}.")
     forms = {type(each) for each in inputs}

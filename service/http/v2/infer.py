@@ -7,7 +7,8 @@ from fastapi import Request, Response
 from pydantic_core import to_json
 
 from service.errors import FieldError, InvalidRequest
-from service.http.answering import embed, predict
+from service.http.answering import embed, permitted_tasks, predict
+from service.http.context import context_of
 from service.http.models import Leased
 from service.http.requests import left_s, timeout_s
 from service.http.v2.framing import HEADER_LENGTH
@@ -41,6 +42,8 @@ async def infer(
         found = await embed(request, leased, texts, timeout_s=seconds)
         rows: list[Row] = list(zip(found.vectors, found.is_truncated, strict=True))
     else:
+        if names is None:
+            outputs = _open_outputs(request, leased, model)
         outputs, tasks = _fitting(leased, model, outputs, inputs[0], are_named=names is not None)
         wanted = {each.name for each in outputs}
         options = AnswerOptions(
@@ -49,6 +52,16 @@ async def infer(
         prediction = await predict(request, leased, inputs, tasks=tasks, options=options, timeout_s=seconds)
         rows = list(prediction.answers)
     return _response(model, asked, [each.tensor(rows) for each in outputs])
+
+
+def _open_outputs(request: Request, leased: Leased, model: Model) -> tuple[Output, ...]:
+    """Of a model of all tasks: those that the request's key opens.
+
+    Raises:
+        Forbidden: If it opens none.
+    """
+    opened = permitted_tasks(context_of(request), leased, None) if model.answers_all else None
+    return model.outputs if opened is None else tuple(each for each in model.outputs if each.name in opened)
 
 
 def _fitting(
@@ -67,7 +80,9 @@ def _fitting(
             if output not in fitting
         ]
         raise InvalidRequest("Some tasks asked for do not take the input.", errors=faults)
-    return tuple(fitting), tuple(output.name for output in fitting)
+    # If none does, the engine's planning says what they take.
+    answered = tuple(fitting) or outputs
+    return answered, tuple(output.name for output in answered)
 
 
 def _response(model: Model, asked: InferRequest, tensors: Sequence[Tensor]) -> Response:

@@ -8,13 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
+from service.engine import EMBEDDINGS
 from service.http.access import HEALTH
 from service.http.app import create_app
 from service.keys.file import KeyEntry, KeyFile, hash_key, new_key
 from service.lifecycle import Lifecycle
 from tests.service.http.test_app import assert_problem, serving
 
-FULL, INTENT, SLOW = new_key(), new_key(), new_key()
+FULL, INTENT, VECTORS, SLOW = (new_key() for _ in range(4))
 INPUTS = {"inputs": ["red shoe"]}
 TENSOR = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["red shoe"]}
 
@@ -26,6 +27,7 @@ def keys_file(tmp_path: Path) -> Path:
         keys=(
             KeyEntry(name="full", sha256=hash_key(FULL)),
             KeyEntry(name="intent", sha256=hash_key(INTENT), tasks=frozenset({"intent"})),
+            KeyEntry(name="vectors", sha256=hash_key(VECTORS), tasks=frozenset({EMBEDDINGS})),
             KeyEntry(name="slow", sha256=hash_key(SLOW), inputs_per_s=0.001, burst=3),
         )
     ).write(file)
@@ -115,13 +117,38 @@ async def test_a_key_for_some_tasks_opens_no_other_by_any_protocol(client: httpx
         ("/tei/embed", {"inputs": "a"}),
         ("/tei/embed_all", {"inputs": "a"}),
         ("/v2/models/urgency/infer", {"inputs": [TENSOR]}),
-        ("/v2/models/fake/infer", {"inputs": [TENSOR]}),
+        ("/v2/models/fake/infer", {"inputs": [TENSOR], "outputs": [{"name": "urgency"}]}),
         ("/v2/models/_embeddings/infer", {"inputs": [TENSOR]}),
     ):
         problem = assert_problem(await client.post(path, json=body), 403)
         assert "It opens: intent." in problem.detail, path
     refused = await client.post("/v1/tasks/urgency/predict", content=b'"a"\n', headers=ndjson)
     assert_problem(refused, 403)
+
+
+async def test_a_request_that_names_no_task_gets_those_its_key_opens_by_any_protocol(
+    client: httpx.AsyncClient,
+) -> None:
+    client.headers.update(bearer(INTENT))
+    inferred = await client.post("/v2/models/fake/infer", json={"inputs": [TENSOR]})
+    assert [each["name"] for each in inferred.json()["outputs"]] == ["intent"]
+    predicted = await client.post("/tei/predict", json={"inputs": "red shoe"})
+    assert predicted.json() == (await client.post("/tei/intent/predict", json={"inputs": "red shoe"})).json()
+    unfit = [TENSOR, TENSOR | {"name": "text_pair"}]
+    problem = assert_problem(await client.post("/v2/models/fake/infer", json={"inputs": unfit}), 422)
+    assert "urgency" not in problem.model_dump_json()
+    for inputs in (["a", "b"], [["a", "b"]]):
+        problem = assert_problem(await client.post("/tei/predict", json={"inputs": inputs}), 422)
+        assert "intent takes text." in problem.errors[0].message
+    client.headers.update(bearer(VECTORS))
+    for path, body in (
+        ("/v1/predict", INPUTS),
+        ("/v2/models/fake/infer", {"inputs": [TENSOR]}),
+        ("/tei/predict", {"inputs": "a"}),
+        ("/tei/rerank", {"query": "a", "texts": ["b"]}),
+    ):
+        problem = assert_problem(await client.post(path, json=body), 403)
+        assert problem.detail == "The key 'vectors' opens none of the tasks."
 
 
 async def test_a_key_that_has_used_up_its_rate_is_429_with_retry_after(client: httpx.AsyncClient) -> None:

@@ -94,6 +94,8 @@ async def test_a_request_that_is_at_fault_as_a_whole_is_no_stream() -> None:
             ("/v1/predict?top_k=1025", {}, 422),
             ("/v1/predict?topk=1", {}, 422),
             ("/v1/predict?tasks=,", {}, 422),
+            ("/v1/tasks/intent/predict?tasks=urgency", {}, 422),
+            ("/v1/tasks/intent/predict?tasks=intent", {}, 422),
             ("/v1/predict", {"x-request-timeout-ms": "soon"}, 422),
             ("/v1/predict", {"content-encoding": "gzip"}, 415),
         ):
