@@ -29,9 +29,11 @@ class Gateway:
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
         # Imported here: the arbiter imports the service, too, and never builds its middleware.
         from service.http.app import create_app
+        from service.http.context import ContextLayer
         from service.settings import Settings
 
         self._bentoml = app
+        self._native = ContextLayer(app, lifecycle=lifecycle)
         self._application = create_app(lifecycle, with_admin=Settings().admin_port == "main")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +44,7 @@ class Gateway:
             # on, we are outermost.
             scope["app"].middleware_stack = self
             await self._bentoml(scope, receive, send)
-        elif scope["path"] in NATIVE_PATHS and scope["method"] == "GET":
-            await self._bentoml(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] in NATIVE_PATHS and scope["method"] in ("GET", "HEAD"):
+            await self._native(scope, receive, send)
         else:
             await self._application(scope, receive, send)

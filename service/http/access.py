@@ -5,7 +5,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Unauthorised
-from service.http.context import SCOPE_KEY, RequestContext
+from service.http.context import SCOPE_KEY, RequestContext, answer_fault
 from service.http.problems import problem_response
 from service.keys.ring import ApiKey, KeyRing
 from service.lifecycle import Lifecycle
@@ -28,7 +28,7 @@ def is_open(path: str, *, metrics_need_key: bool) -> bool:
 
 
 class AccessLayer:
-    """Lets a request through if the service has no keys, or the request has one of them."""
+    """Lets a request through if the service has no keys, or the request has one of them. Innermost."""
 
     def __init__(self, app: ASGIApp, *, lifecycle: Lifecycle) -> None:
         self._app = app
@@ -46,7 +46,12 @@ class AccessLayer:
                     response = problem_response(error, path=scope["path"], request_id=context.request_id)
                     await response(scope, receive, send)
                     return
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            if scope["type"] != "http" or scope[SCOPE_KEY].status is not None:
+                raise
+            await answer_fault(scope, receive, send)  # inside CORS: a page may read the problem
 
 
 def authenticate(headers: Headers, keys: KeyRing) -> ApiKey:

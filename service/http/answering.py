@@ -114,6 +114,7 @@ def _admit_texts(request: Request, model: Leased, texts: Sequence[str]) -> Reque
     check_texts(texts, model.settings)
     context = context_of(request)
     permitted_tasks(context, model, [EMBEDDINGS])
+    context.tasks = (EMBEDDINGS,)
     charge(context, len(texts))
     return context
 

@@ -70,6 +70,7 @@ class ContextLayer:
             await self._app(scope, receive, send)
             return
         started_ns = time.time_ns()
+        method, scope = scope["method"], _get_for_head(scope)
         given = Headers(scope=scope)
         context = scope[SCOPE_KEY] = RequestContext(request_id=_request_id(given))
         runtime = self._lifecycle.loaded_runtime
@@ -93,25 +94,36 @@ class ContextLayer:
         try:
             await self._app(scope, receive, send_with_headers)
         except Exception:
-            logger.exception("Request %s failed", context.request_id)
             if context.status is not None:
+                logger.exception("Request %s failed", context.request_id)
                 raise  # too late for another answer
-            error = ServiceError("An internal fault, logged under the request id.")
-            response = problem_response(error, path=scope["path"], request_id=context.request_id)
-            await response(scope, receive, send_with_headers)
+            await answer_fault(scope, receive, send_with_headers)
         finally:
             if runtime is not None:
                 seconds = time.perf_counter() - context.started_s
-                request = _finished(scope, context, seconds)
+                request = _finished(scope, context, method, seconds)
                 runtime.saw_request(request)
                 if span is not None:
                     span.finish(request)
 
 
-def _finished(scope: Scope, context: RequestContext, seconds: float) -> FinishedRequest:
+async def answer_fault(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request that ended in a fault nobody had foreseen, where that is caught."""
+    request_id = scope[SCOPE_KEY].request_id
+    logger.exception("Request %s failed", request_id)
+    error = ServiceError("An internal fault, logged under the request id.")
+    await problem_response(error, path=scope["path"], request_id=request_id)(scope, receive, send)
+
+
+def _get_for_head(scope: Scope) -> Scope:
+    """HEAD is answered as GET; the server in front leaves the body out."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+
+
+def _finished(scope: Scope, context: RequestContext, method: str, seconds: float) -> FinishedRequest:
     return FinishedRequest(
         request_id=context.request_id,
-        method=scope["method"],
+        method=method,
         route=getattr(scope.get("route"), "path", UNMATCHED),
         status=context.status or ServiceError.status,
         seconds=seconds,

@@ -70,6 +70,7 @@ def leased(
         version=version or headers.get(VERSION_HEADER),
         canary=one_of(CanaryWish, request, CANARY_HEADER),
     )
+    context.model = None  # a request may lease twice, and the second time in vain
     with runtime.models.lease(asked) as model:
         context.model = (model.name, model.version)
         yield Leased(runtime, model)

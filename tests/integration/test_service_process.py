@@ -113,6 +113,15 @@ def test_health_metrics_and_the_native_schema_answer(url: str) -> None:
         assert name in metrics
 
 
+def test_a_balancer_may_ask_for_the_head_alone(url: str) -> None:
+    with httpx.Client(base_url=url) as client:
+        for _ in range(2):  # over one connection, which a body would have confused
+            response = client.head("/readyz")
+            assert (response.status_code, response.content) == (200, b"")
+            assert int(response.headers["content-length"]) > 0
+        assert client.get("/readyz").json() == {"status": "ready"}
+
+
 def test_promtool_finds_no_fault_in_the_metrics(url: str) -> None:
     httpx.post(f"{url}/v1/predict", json={"inputs": ["where is my parcel"]})
     exposition = httpx.get(f"{url}/metrics").content

@@ -24,7 +24,27 @@ async def ask(method: str, path: str) -> httpx.Response:
 
 @pytest.mark.parametrize("path", sorted(NATIVE_PATHS))
 async def test_native_paths_are_passed_on(path: str) -> None:
-    assert (await ask("GET", path)).text == "BentoML's"
+    answer = await ask("GET", path)
+    assert answer.text == "BentoML's"
+    assert answer.headers["x-request-id"]
+    assert "total;dur=" in answer.headers["server-timing"]
+    assert (await ask("HEAD", path)).status_code == 200
+
+
+@pytest.mark.parametrize("path", [*sorted(NATIVE_PATHS), "/v1/predict"])
+async def test_a_websocket_is_closed(path: str) -> None:
+    gateway = Gateway(bentoml_like, lifecycle=Lifecycle())
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    scope = {"type": "websocket", "path": path, "headers": [], "query_string": b"", "subprotocols": []}
+    await gateway(scope, receive, send)
+    assert sent == ["websocket.close"]
 
 
 @pytest.mark.parametrize(

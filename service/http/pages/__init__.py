@@ -60,7 +60,7 @@ def pages_router() -> APIRouter:
     """Routes of the pages and their parts; for people, so not in the OpenAPI document."""
     router = APIRouter(include_in_schema=False)
     for path, name in {**PAGES, **{f"/pages/{name}": name for name in ASSETS}}.items():
-        router.add_api_route(path, _sender(PageFile.read(name)), methods=["GET", "HEAD"])
+        router.add_api_route(path, _sender(PageFile.read(name)))
     return router
 
 

@@ -137,6 +137,7 @@ async def test_embeddings_are_of_the_model_that_is_named_or_of_none() -> None:
             response = await client.post("/v1/embeddings", json={"input": "a", "model": model})
             problem = assert_problem(response, 404)
             assert "Loaded: " in problem.detail
+            assert "x-model-name" not in response.headers, "nobody has answered"
             assert problem.error == OpenAiError(
                 message=problem.detail, type="invalid_request_error", code="unknown-model"
             )
@@ -179,6 +180,33 @@ async def test_a_wrong_method_is_405_and_names_the_right_one(
     response = await client.request(method, path)
     assert_problem(response, 405)
     assert response.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/livez",
+        "/healthz",
+        "/readyz",
+        "/v2/health/ready",
+        "/tei/health",
+        "/metrics",
+        "/v1/tasks",
+        "/",
+        "/nope",
+    ],
+)
+async def test_head_is_get_without_its_body(client: httpx.AsyncClient, path: str) -> None:
+    got, head = await client.get(path), await client.head(path)
+    assert head.content == b""
+    assert head.status_code == got.status_code
+    assert head.headers.keys() == got.headers.keys()
+    metrics = (await client.get("/metrics")).text
+    route = "unmatched" if path == "/nope" else path
+    assert (
+        f'encodeonce_requests_total{{method="HEAD",route="{route}",status="{got.status_code}"}} 1.0'
+        in metrics
+    )
 
 
 async def test_a_body_beyond_the_bound_is_413_declared_or_not(client: httpx.AsyncClient) -> None:
@@ -383,10 +411,12 @@ async def test_a_fault_of_the_encoder_is_500_without_a_trace(client: httpx.Async
 
 
 async def test_an_unforeseen_fault_is_500_with_the_request_id(caplog: pytest.LogCaptureFixture) -> None:
-    async with serving() as (client, runtime):
+    headers = {"x-request-id": "id-7", "origin": "https://shop.example"}
+    async with serving(cors_origins="https://shop.example") as (client, runtime):
         runtime.cache.get = None  # type: ignore[assignment,method-assign]
-        response = await client.post("/v1/predict", json={"inputs": ["a"]}, headers={"x-request-id": "id-7"})
+        response = await client.post("/v1/predict", json={"inputs": ["a"]}, headers=headers)
         assert_problem(response, 500)
+        assert response.headers["access-control-allow-origin"] == "https://shop.example", "pages may read it"
         assert "NoneType" not in response.text
         assert "Request id-7 failed" in caplog.text
 
@@ -454,16 +484,19 @@ async def _post_and_leave(client: httpx.AsyncClient, body: dict[str, Any]) -> in
 async def test_metrics_count_requests_stages_batches_and_lookups(client: httpx.AsyncClient) -> None:
     for _ in range(2):
         await client.post("/v1/predict", json={"inputs": ["a b"], "tasks": ["intent"]})
+    await client.post("/v1/embeddings", json={"input": "a b"})
     await client.get("/nope/with/an/unbounded/path")
     text = (await client.get("/metrics")).text
     for line in (
         'encodeonce_requests_total{method="POST",route="/v1/predict",status="200"} 2.0',
         'encodeonce_requests_total{method="GET",route="unmatched",status="404"} 1.0',
         'encodeonce_task_requests_total{status="200",task="intent"} 2.0',
-        'encodeonce_model_requests_total{name="fake",status="200",version="1.2.3"} 2.0',
+        'encodeonce_task_requests_total{status="200",task="_embeddings"} 1.0',
+        'encodeonce_model_requests_total{name="fake",status="200",version="1.2.3"} 3.0',
         'encodeonce_lookups_total{outcome="miss",task="intent"} 1.0',
         'encodeonce_lookups_total{outcome="hit",task="intent"} 1.0',
-        'encodeonce_stage_seconds_count{stage="encode"} 2.0',
+        'encodeonce_lookups_total{outcome="hit",task="_embeddings"} 1.0',
+        'encodeonce_stage_seconds_count{stage="encode"} 3.0',
         "encodeonce_batch_tokens_sum 4.0",
         "encodeonce_queue_tokens 0.0",
         'encodeonce_cache_entries{store="pooled"} 1.0',
