@@ -14,25 +14,28 @@ from numpy.typing import NDArray
 
 from export.manifest import Manifest, Pooling, Precision
 from service.byte_lru import ByteLRU
-from service.encoding import Encoding
+from service.encoding import AS_COMPUTED, Encoding, Rounding
 from service.tokenization import TokenizedInput
 
 PooledVectors: TypeAlias = Mapping[Pooling, NDArray[np.floating]]
 States: TypeAlias = NDArray[np.floating]
 
 
-def encoder_namespace(manifest: Manifest, precision: Precision) -> bytes:
+def encoder_namespace(manifest: Manifest, precision: Precision, rounding: Rounding = AS_COMPUTED) -> bytes:
     """Identity of the function text → vectors, as a key prefix of 32 bytes.
 
     The fingerprint alone names the fp32 function: another exporter version, or one more pooling output,
     does not change it, and a new bundle with the same encoder keeps a warm cache. A reduced precision is
-    another function for every calibration, so its files' hashes join.
+    another function for every calibration, so its files' hashes join. So does a rounding: replicas that round
+    otherwise must not answer from each other's vectors.
     """
     encoder = manifest.encoder
     parts = [encoder.fingerprint, precision.value]
     if precision is not Precision.FP32:
         parts += [manifest.files[file].sha256 for file in encoder.graphs[precision].files]
-    # Hex of fixed length and a word: no two lists of parts join to the same string.
+    if rounding.name != AS_COMPUTED.name:
+        parts.append(rounding.name)
+    # Hex of fixed length and words: no two lists of parts join to the same string.
     return hashlib.sha256(",".join(parts).encode()).digest()
 
 
@@ -44,12 +47,13 @@ def tenant_namespace(namespace: bytes, tenant: str) -> bytes:
 def sequence_key(namespace: bytes, sequence: TokenizedInput) -> bytes:
     """Identity of one encoder input: the exact bytes, not a digest of them, so that nothing can collide.
 
-    ``namespace (32) | number of tokens (4) | token ids (4 each) | token type ids (1 each)``: every part's
-    length is known from what stands before it. Being made of tokens, it is blind to task and route, and
-    sees truncation and the border between the texts of a pair.
+    ``namespace (32) | number of tokens (4) | is a pair (1) | token ids (4 each) | token type ids (1 each)``:
+    every part's length is known from what stands before it. Being made of tokens, it is blind to task and
+    route, and sees truncation and the border between the texts of a pair. Where a family has no token types, a
+    text may spell the tokens of a pair; of the two, one alone may keep token states.
     """
-    count = sequence.num_tokens.to_bytes(4, "little")
-    return b"".join((namespace, count, sequence.input_ids.tobytes(), sequence.token_type_ids.tobytes()))
+    head = sequence.num_tokens.to_bytes(4, "little") + (b"\1" if sequence.is_pair else b"\0")
+    return b"".join((namespace, head, sequence.input_ids.tobytes(), sequence.token_type_ids.tobytes()))
 
 
 class EncoderCache:

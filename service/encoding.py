@@ -53,7 +53,10 @@ class Rounding:
     """
 
     def __init__(self, dtype: CacheDtype) -> None:
+        self.name = dtype.value
+        """Part of the identity of what is stored."""
         self._is_half = dtype is CacheDtype.FP16
+        self.dtype: np.dtype[np.floating] = np.dtype(np.float16 if self._is_half else np.float32)
         self.tolerance = HALF_TOLERANCE if self._is_half else 0.0
         """What it may add to a golden example's deviation."""
 

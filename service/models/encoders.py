@@ -74,15 +74,15 @@ class EncoderHost:
             cache,
             namespace=namespace,
             poolings=parts.entry.poolings,
-            shapes=Shapes.of(parts.entry),
+            shapes=Shapes.of(parts.entry, dtype=rounding.dtype),
             clock=time.monotonic,
         )
 
     def suits(self, bundle: Bundle) -> bool:
         """Whether a bundle's heads can read from this encoder as from their own."""
-        return self.namespace == encoder_namespace(bundle.manifest, bundle.precision) and set(
-            bundle.manifest.encoder.poolings
-        ) <= set(self.parts.entry.poolings)
+        namespace = encoder_namespace(bundle.manifest, bundle.precision, self.rounding)
+        poolings = set(bundle.manifest.encoder.poolings)
+        return self.namespace == namespace and poolings <= set(self.parts.entry.poolings)
 
     def describe(self) -> str:
         """How fast it is, in words."""
@@ -187,7 +187,7 @@ class EncoderHosts:
         """Run the encoder that was loaded from a bundle."""
         host = EncoderHost(
             parts,
-            encoder_namespace(bundle.manifest, bundle.precision),
+            encoder_namespace(bundle.manifest, bundle.precision, self._rounding),
             policy=self._policy,
             budget=self._budget,
             row_len=self._row_len,

@@ -3,11 +3,14 @@
 ``format (1) | digest (8) | body``. The digest covers the key, too: a value that lies under another key is as
 bad as a damaged one. What a body holds follows from the encoder, so it has no shapes:
 
-- of pooled vectors: ``pooling (1) | float32 …`` for each pooling;
-- of token states: ``float32 …``.
+- of pooled vectors: ``pooling (1) | numbers …`` for each pooling;
+- of token states: ``numbers …``.
+
+Numbers are float32, or float16 where the cache rounds to it; the key tells which.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -46,11 +49,13 @@ class Shapes:
 
     hidden_size: int
     num_layers: int
+    dtype: np.dtype[np.floating]
+    """That encodings are kept in."""
 
     @classmethod
-    def of(cls, entry: EncoderEntry) -> "Shapes":
+    def of(cls, entry: EncoderEntry, *, dtype: np.dtype[np.floating]) -> "Shapes":
         """The shapes that a manifest's encoder gives."""
-        return cls(hidden_size=entry.hidden_size, num_layers=entry.num_layers)
+        return cls(hidden_size=entry.hidden_size, num_layers=entry.num_layers, dtype=dtype)
 
     def pooled(self, pooling: Pooling) -> tuple[int, ...]:
         """``(hidden_size,)``, or ``(num_layers + 1, hidden_size)`` for a layered pooling."""
@@ -59,7 +64,7 @@ class Shapes:
 
 def pack_vectors(key: bytes, vectors: Vectors) -> bytes:
     """Pooled vectors as a value."""
-    parts = [bytes([CODES[pooling]]) + vector.astype("<f4").tobytes() for pooling, vector in vectors.items()]
+    parts = [bytes([CODES[pooling]]) + _little_endian(vector) for pooling, vector in vectors.items()]
     return _seal(key, b"".join(parts))
 
 
@@ -77,31 +82,35 @@ def unpack_vectors(key: bytes, value: bytes, shapes: Shapes) -> Vectors:
         if pooling is None:
             raise Corrupt(f"there is no pooling {body[place]}")
         shape = shapes.pooled(pooling)
-        end = place + 1 + 4 * int(np.prod(shape))
-        vectors[pooling] = _floats(body[place + 1 : end], shape)
+        end = place + 1 + shapes.dtype.itemsize * math.prod(shape)
+        vectors[pooling] = _numbers(body[place + 1 : end], shape, shapes.dtype)
         place = end
     return vectors
 
 
 def pack_states(key: bytes, states: NDArray[np.floating]) -> bytes:
     """Token states as a value."""
-    return _seal(key, states.astype("<f4").tobytes())
+    return _seal(key, _little_endian(states))
 
 
-def unpack_states(key: bytes, value: bytes, shapes: Shapes, *, num_tokens: int) -> NDArray[np.float32]:
+def unpack_states(key: bytes, value: bytes, shapes: Shapes, *, num_tokens: int) -> NDArray[np.floating]:
     """Token states of a value. Shape ``(num_tokens, hidden_size)``.
 
     Raises:
         Corrupt: If it is none.
     """
-    return _floats(_open(key, value), (num_tokens, shapes.hidden_size))
+    return _numbers(_open(key, value), (num_tokens, shapes.hidden_size), shapes.dtype)
 
 
-def _floats(data: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if len(data) != 4 * int(np.prod(shape)):
+def _little_endian(numbers: NDArray[np.floating]) -> bytes:
+    return numbers.astype(numbers.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _numbers(data: bytes, shape: tuple[int, ...], dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
+    if len(data) != dtype.itemsize * math.prod(shape):
         raise Corrupt(f"expected {shape} numbers, found {len(data)} bytes")
     # A copy owns its memory, as the cache's accounting wants it.
-    return np.frombuffer(data, dtype="<f4").reshape(shape).astype(np.float32, copy=True)
+    return np.frombuffer(data, dtype=dtype.newbyteorder("<")).reshape(shape).astype(dtype, copy=True)
 
 
 def _seal(key: bytes, body: bytes) -> bytes:

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from export.manifest import Pooling, Precision
 from service.encoder_cache import EncoderCache, encoder_namespace, sequence_key
-from service.encoding import Encoding
+from service.encoding import Encoding, Rounding
+from service.settings import CacheDtype
 from service.tokenization import TextPair
 from tests.support.service_fakes import FakeTokenizer, manifest, task, tokens
 
+HALF = Rounding(CacheDtype.FP16)
 BOTH = frozenset(Pooling)
 NAMESPACE = encoder_namespace(manifest(), Precision.FP32)
 
@@ -24,11 +26,16 @@ def encoding(value: float = 0.0, *, num_tokens: int = 3, with_states: bool = Fal
 
 
 @given(st.lists(st.tuples(IDS, st.randoms(use_true_random=False)), min_size=2, max_size=2))
-def test_keys_are_equal_exactly_if_ids_and_types_are(drawn: list[tuple[list[int], random.Random]]) -> None:
-    first, second = (tokens(*ids, types=[rng.randint(0, 1) for _ in ids]) for ids, rng in drawn)
-    same = (first.input_ids.tolist(), first.token_type_ids.tolist()) == (
+def test_keys_are_equal_exactly_if_ids_types_and_form_are(
+    drawn: list[tuple[list[int], random.Random]],
+) -> None:
+    first, second = (
+        tokens(*ids, types=[rng.randint(0, 1) for _ in ids], is_pair=rng.random() < 0.5) for ids, rng in drawn
+    )
+    same = (first.input_ids.tolist(), first.token_type_ids.tolist(), first.is_pair) == (
         second.input_ids.tolist(),
         second.token_type_ids.tolist(),
+        second.is_pair,
     )
     assert (sequence_key(NAMESPACE, first) == sequence_key(NAMESPACE, second)) == same
 
@@ -54,7 +61,13 @@ async def test_truncation_is_part_of_the_identity() -> None:
     assert sequence_key(NAMESPACE, short) != sequence_key(NAMESPACE, long)
 
 
-def test_encoder_precision_and_calibration_part_the_keys() -> None:
+def test_a_pair_and_a_text_that_spells_its_separator_have_different_keys() -> None:
+    ids = [1, 7, 2, 8, 2]
+    pair, text = tokens(*ids, is_pair=True), tokens(*ids)
+    assert sequence_key(NAMESPACE, pair) != sequence_key(NAMESPACE, text)
+
+
+def test_encoder_precision_calibration_and_rounding_part_the_keys() -> None:
     served = manifest()
     other = "e" * 64
     other_encoder = manifest({"intent": task(fingerprint=other)}, fingerprint=other)
@@ -66,6 +79,8 @@ def test_encoder_precision_and_calibration_part_the_keys() -> None:
         encoder_namespace(served, Precision.INT8),
         encoder_namespace(recalibrated, Precision.INT8),
         encoder_namespace(other_encoder, Precision.FP32),
+        encoder_namespace(served, Precision.FP32, HALF),
+        encoder_namespace(served, Precision.INT8, HALF),
     ]
     assert all(a != b for a, b in itertools.combinations(namespaces, 2))
 

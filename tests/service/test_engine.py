@@ -12,11 +12,12 @@ from export.manifest import HeadInput
 from service.engine import Engine, StageTimes, Usage
 from service.errors import DeadlineExceeded, InferenceFailed, InvalidRequest, Overloaded, UnknownTask
 from service.inputs import PairInput, QuestionInput, TaskInput
-from service.tokenization import TextSequence, Windows
+from service.tokenization import TextSequence, TokenizedInput, Windows
 from tests.support.service_fakes import (
     MAX_LENGTH,
     PATIENCE_S,
     POISON,
+    SEP_ID,
     TAGS,
     FakeEncoderSession,
     FakeHeadSession,
@@ -272,6 +273,31 @@ async def test_only_pairs_keep_token_states_where_only_heads_on_pairs_read_them(
         assert len(runtime.cache.states) == 0
         await ask(runtime.engine, QuestionInput(question="where is it", context="on the way"))
         assert len(runtime.cache.states) == 1
+
+
+class UntypedTokenizer(FakeTokenizer):
+    """As of a family without token types, whose separator can be typed."""
+
+    async def tokenize(
+        self, sequences: Sequence[TextSequence], *, with_offsets: Collection[int] = ()
+    ) -> list[Windows]:
+        found = await super().tokenize(sequences, with_offsets=with_offsets)
+        separator = (await super().tokenize(["</s>"]))[0][0].input_ids[1]
+        return [tuple(_untyped(each, separator) for each in windows) for windows in found]
+
+
+def _untyped(each: TokenizedInput, separator: int) -> TokenizedInput:
+    ids = np.where(each.input_ids == separator, SEP_ID, each.input_ids)
+    return replace(each, input_ids=ids, token_type_ids=np.zeros_like(each.token_type_ids))
+
+
+async def test_a_text_that_spells_a_pairs_separator_does_not_take_its_token_states_away() -> None:
+    states = ("last_hidden_state", "segment_ids")
+    duplicate = task("pair_classification", pair="cross_encoder", inputs=states)
+    loaded = parts({"intent": task(labels=("ask", "buy")), "duplicate": duplicate})
+    loaded = replace(loaded, encoder=replace(loaded.encoder, tokenizer=UntypedTokenizer()))
+    async with running(loaded) as runtime:
+        await ask(runtime.engine, PairInput(text="a", text_pair="b"), "a </s> b")
 
 
 async def test_two_questions_on_a_context_never_mix() -> None:

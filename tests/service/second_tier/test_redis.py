@@ -86,6 +86,23 @@ async def test_token_states_are_shared_where_a_head_reads_them(server: RedisServ
     assert found == (computed[0], 0)
 
 
+async def test_halves_are_kept_as_halves_and_apart_from_what_was_not_rounded(
+    server: RedisServer,
+) -> None:
+    async with (
+        replica(server, cache_dtype="fp16") as first,
+        replica(server, cache_dtype="fp16") as second,
+        replica(server) as unrounded,
+    ):
+        computed = await ask(first, "a b", tasks=("entities",))
+        await written(first)
+        assert await ask(second, "a b", tasks=("entities",)) == (computed[0], 0)
+        for store in ("pooled", "states"):
+            sizes = {getattr(each.cache, store).num_bytes for each in (first, second)}
+            assert len(sizes) == 1, store
+        assert (await ask(unrounded, "a b", tasks=("entities",)))[1] == 1
+
+
 async def test_values_expire_under_hashed_names_with_the_prefix(server: RedisServer) -> None:
     async with replica(server, redis_prefix="mine:", redis_ttl_s=100) as runtime:
         await ask(runtime, "a secret text")

@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 from export.manifest import Pooling
 from service.second_tier.wire import (
     CODES,
+    HEADER_BYTES,
     Corrupt,
     Shapes,
     pack_states,
@@ -15,7 +16,8 @@ from service.second_tier.wire import (
     unpack_vectors,
 )
 
-SHAPES = Shapes(hidden_size=3, num_layers=2)
+SHAPES = Shapes(hidden_size=3, num_layers=2, dtype=np.dtype(np.float32))
+HALVES = Shapes(hidden_size=3, num_layers=2, dtype=np.dtype(np.float16))
 KEYS = st.binary(max_size=60)
 FLOATS = st.floats(width=32, allow_nan=False)
 
@@ -40,6 +42,20 @@ def test_vectors_come_back_to_the_bit_and_own_their_memory(
     for pooling, vector in found.items():
         np.testing.assert_array_equal(vector, given_vectors[pooling])
         assert vector.flags.owndata
+        assert vector.dtype == np.float32
+
+
+@given(KEYS, st.integers(1, 9).flatmap(lambda n: arrays(np.float16, (n, 3))))
+def test_halves_come_back_to_the_bit_and_take_half(key: bytes, states: np.ndarray) -> None:
+    value = pack_states(key, states)
+    assert len(value) == HEADER_BYTES + 2 * states.size
+    found = unpack_states(key, value, HALVES, num_tokens=len(states))
+    assert found.dtype == np.float16
+    np.testing.assert_array_equal(found, states)
+    vectors = {Pooling.CLS: states[0]}
+    np.testing.assert_array_equal(
+        unpack_vectors(key, pack_vectors(key, vectors), HALVES)[Pooling.CLS], states[0]
+    )
 
 
 @given(KEYS, st.integers(1, 9).flatmap(lambda n: arrays(np.float32, (n, 3), elements=FLOATS)))
