@@ -49,8 +49,8 @@ def sequence_key(namespace: bytes, sequence: TokenizedInput) -> bytes:
 
     ``namespace (32) | number of tokens (4) | is a pair (1) | token ids (4 each) | token type ids (1 each)``:
     every part's length is known from what stands before it. Being made of tokens, it is blind to task and
-    route, and sees truncation and the border between the texts of a pair. Where a family has no token types, a
-    text may spell the tokens of a pair; of the two, one alone may keep token states.
+    route, and sees truncation and the border between the texts of a pair. Where a family has no token types,
+    a text may spell the tokens of a pair; of the two, one alone may keep token states.
     """
     head = sequence.num_tokens.to_bytes(4, "little") + (b"\1" if sequence.is_pair else b"\0")
     return b"".join((namespace, head, sequence.input_ids.tobytes(), sequence.token_type_ids.tobytes()))

@@ -31,6 +31,13 @@ class Encoding:
     states: NDArray[np.floating] | None
     """Shape ``(num_tokens, hidden_size)``; only where a loaded head reads token states."""
 
+    @property
+    def num_bytes(self) -> int:
+        """Of its numbers."""
+        return sum(each.nbytes for each in self.pooled.values()) + (
+            0 if self.states is None else self.states.nbytes
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSize:

@@ -156,7 +156,7 @@ class SharedEncoder:
             return {}
         shared = await tier.find(
             wanted,
-            with_states=[key for key in wanted if key in with_states],
+            with_states={key for key in wanted if key in with_states},
             poolings=self._poolings,
             shapes=self._shapes,
         )

@@ -9,43 +9,32 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import islice
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from export.manifest import Pooling
 from service.encoding import Encoding
 from service.second_tier.breaker import CircuitBreaker
+from service.second_tier.search import Search
 from service.second_tier.tier import TierObserver, TierRead, TierWrite
-from service.second_tier.wire import (
-    Corrupt,
-    Shapes,
-    pack_states,
-    pack_vectors,
-    unpack_states,
-    unpack_vectors,
-)
+from service.second_tier.wire import Shapes, pack_states, pack_vectors
+from service.second_tier.write_behind import Entry, WriteBehind
 from service.tokenization import TokenizedInput
 
 logger = logging.getLogger("bentoml.encodeonce")
 
-MAX_CONNECTIONS = 8
-KEYS_PER_CALL = 128
-"""Of one MGET or pipeline. A bulk request keeps what came in time."""
-MAX_WAITING_WRITES = 4096
-"""Sequences that wait to be written."""
+MAX_READS = 7
+"""Connections for reading. One more is the writer's."""
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""Encodings that wait to be written."""
 WRITE_TIMEOUT_S = 1.0
 MAX_FAILURES = 3
 COOLDOWN_S = 5.0
-
-FAILURES = (RedisError, OSError, TimeoutError)
 
 
 class RedisTier:
@@ -77,11 +66,8 @@ class RedisTier:
         self._timeout_s = timeout_s
         self._observer = observer
         self._breaker = CircuitBreaker(max_failures=MAX_FAILURES, cooldown_s=COOLDOWN_S, clock=clock)
-        self._waiting: deque[tuple[bytes, Encoding]] = deque()
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._writer: asyncio.Task[None] | None = None
+        self._reads = asyncio.Semaphore(MAX_READS)
+        self._writes = WriteBehind(self._write, max_bytes=MAX_WAITING_BYTES)
 
     @property
     def is_gone(self) -> bool:
@@ -101,97 +87,65 @@ class RedisTier:
             self._observer.saw_tier_reads(TierRead.SKIPPED, len(wanted))
             return {}
         started_s = time.perf_counter()
-        values = await self._read(wanted, with_states)
-        found: dict[bytes, Encoding] = {}
-        outcomes = Counter({TierRead.FAILED: len(wanted) - len(values)})
-        for key, (pooled, states) in values.items():
-            outcomes[TierRead.MISS] += 1
-            if pooled is None or (states is None and key in with_states):
-                continue
-            try:
-                encoding = _unpack(key, pooled, states, shapes, num_tokens=wanted[key].num_tokens)
-            except Corrupt as reason:
-                logger.warning("A value of the second tier is passed over: %s", reason)
-                outcomes.subtract([TierRead.MISS])
-                outcomes[TierRead.CORRUPT] += 1
-                continue
-            if poolings <= encoding.pooled.keys():
-                found[key] = encoding
-        outcomes[TierRead.HIT] = len(found)
-        outcomes[TierRead.MISS] -= len(found)
-        for outcome, count in outcomes.items():
+        search = Search(wanted=wanted, with_states=with_states, poolings=poolings, shapes=shapes)
+        await self._carry_out(search)
+        for outcome, count in search.outcomes.items():
             self._observer.saw_tier_reads(outcome, count)
         self._observer.saw_tier_wait(time.perf_counter() - started_s)
-        return found
+        return search.found
 
     def keep(self, key: bytes, encoding: Encoding) -> None:
         """Queue one for the writer."""
-        if self._breaker.is_open or len(self._waiting) >= MAX_WAITING_WRITES:
+        if self._breaker.is_open or not self._writes.put(key, encoding):
             self._observer.saw_tier_writes(TierWrite.DROPPED, 1)
-            return
-        self._waiting.append((key, encoding))
-        if self._writer is None:
-            self._writer = asyncio.get_running_loop().create_task(self._write_all(), name="second tier")
-        self._idle.clear()
-        self._wake.set()
 
     async def flush(self) -> None:
         """Wait until nothing waits to be written."""
-        await self._idle.wait()
+        await self._writes.flush()
 
     async def close(self) -> None:
         """Write no more, and hang up."""
-        if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.wait([self._writer])
+        await self._writes.close()
         await self._client.aclose()
 
-    async def _read(
-        self, wanted: Mapping[bytes, TokenizedInput], with_states: Collection[bytes]
-    ) -> dict[bytes, tuple[bytes | None, bytes | None]]:
-        """Pooled vectors and states of as many sequences as the time allows."""
-        values: dict[bytes, tuple[bytes | None, bytes | None]] = {}
-        keys = iter(wanted)
+    async def _carry_out(self, search: Search) -> None:
+        """As far as the time allows: half of it for a connection to be free, so that the server has as much.
+
+        A burst of requests so never makes a server count as gone that answers each of them in time.
+        """
+        started_s = asyncio.get_running_loop().time()
+        is_asked = False
         try:
-            async with asyncio.timeout(self._timeout_s):
-                while chunk := list(islice(keys, KEYS_PER_CALL)):
-                    stateful = [key for key in chunk if key in with_states]
-                    names = [self._pooled_name(key) for key in chunk]
-                    names += [self._states_name(key) for key in stateful]
-                    found = await self._client.mget(names)
-                    states = dict(zip(stateful, found[len(chunk) :], strict=True))
-                    values |= {
-                        key: (value, states.get(key)) for key, value in zip(chunk, found, strict=False)
-                    }
-        except FAILURES as error:
-            if not values:
+            async with asyncio.timeout_at(started_s + self._timeout_s / 2) as limit, self._reads:
+                limit.reschedule(started_s + self._timeout_s)
+                is_asked = True
+                for keys in search.calls():
+                    await self._read(search, keys)
+        except Exception as error:  # whatever the client's libraries raise, a request goes on without
+            is_answered = bool(search.outcomes)
+            search.end(TierRead.FAILED if is_asked else TierRead.SKIPPED)
+            if is_asked and not is_answered:
                 self._failed(error)
-                return values
+            if not is_answered:
+                return
         self._breaker.succeeded()
-        return values
 
-    async def _write_all(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                count = min(KEYS_PER_CALL, len(self._waiting))
-                await self._write([self._waiting.popleft() for _ in range(count)])
-            self._idle.set()
+    async def _read(self, search: Search, keys: Sequence[bytes]) -> None:
+        stateful = [key for key in keys if key in search.with_states]
+        names = [self._pooled_name(key) for key in keys] + [self._states_name(key) for key in stateful]
+        found = await self._client.mget(names)
+        states = dict(zip(stateful, found[len(keys) :], strict=True))
+        for key, pooled in zip(keys, found, strict=False):
+            search.saw(key, pooled, states.get(key))
 
-    async def _write(self, entries: list[tuple[bytes, Encoding]]) -> None:
+    async def _write(self, entries: Sequence[Entry]) -> None:
         if not self._breaker.allows():
             self._observer.saw_tier_writes(TierWrite.DROPPED, len(entries))
             return
-        pipeline = self._client.pipeline(transaction=False)
-        for key, encoding in entries:
-            pipeline.set(self._pooled_name(key), pack_vectors(key, encoding.pooled), ex=self._ttl_s)
-            if encoding.states is not None:
-                pipeline.set(self._states_name(key), pack_states(key, encoding.states), ex=self._ttl_s)
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
-                results = await pipeline.execute(raise_on_error=False)
-        except FAILURES as error:
+                results = await self._pipeline(entries).execute(raise_on_error=False)
+        except Exception as error:  # whatever the client's libraries raise, the writer goes on
             self._failed(error)
             self._observer.saw_tier_writes(TierWrite.FAILED, len(entries))
             return
@@ -204,6 +158,14 @@ class RedisTier:
             self._breaker.succeeded()
         outcome = TierWrite.FAILED if is_refused else TierWrite.WRITTEN
         self._observer.saw_tier_writes(outcome, len(entries))
+
+    def _pipeline(self, entries: Sequence[Entry]) -> Any:  # noqa: ANN401 - as the client's
+        pipeline = self._client.pipeline(transaction=False)
+        for key, encoding in entries:
+            pipeline.set(self._pooled_name(key), pack_vectors(key, encoding.pooled), ex=self._ttl_s)
+            if encoding.states is not None:
+                pipeline.set(self._states_name(key), pack_states(key, encoding.states), ex=self._ttl_s)
+        return pipeline
 
     def _failed(self, error: BaseException) -> None:
         was_open = self._breaker.is_open
@@ -218,13 +180,6 @@ class RedisTier:
         return self._prefix + b"s:" + hashlib.sha256(key).digest()
 
 
-def _unpack(key: bytes, pooled: bytes, states: bytes | None, shapes: Shapes, *, num_tokens: int) -> Encoding:
-    return Encoding(
-        pooled=unpack_vectors(key, pooled, shapes),
-        states=None if states is None else unpack_states(key, states, shapes, num_tokens=num_tokens),
-    )
-
-
 def connect(url: str, *, prefix: str, ttl_s: int, timeout_s: float, observer: TierObserver) -> RedisTier:
     """A tier on the server of a ``redis://`` address. Nothing is sent yet.
 
@@ -233,10 +188,12 @@ def connect(url: str, *, prefix: str, ttl_s: int, timeout_s: float, observer: Ti
     """
     pool = BlockingConnectionPool.from_url(
         url,
-        max_connections=MAX_CONNECTIONS,
+        max_connections=MAX_READS + 1,
         timeout=timeout_s,
         socket_connect_timeout=WRITE_TIMEOUT_S,
-        socket_timeout=WRITE_TIMEOUT_S,
+        # Reads and writes have bounds of their own. The client's is an ``asyncio.wait_for``, which in Python
+        # 3.11 swallows a cancellation now and then, and such a bound or the tier's end with it.
+        socket_timeout=None,
         retry=Retry(NoBackoff(), 0),  # the breaker decides
     )
     return RedisTier(

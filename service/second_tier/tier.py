@@ -21,7 +21,7 @@ class TierRead(StrEnum):
     FAILED = "failed"
     """No answer in time, or an error."""
     SKIPPED = "skipped"
-    """Not asked, because the server counts as gone."""
+    """Not asked: the server counts as gone, or all connections were busy."""
 
 
 class TierWrite(StrEnum):

@@ -61,6 +61,14 @@ class Shapes:
         """``(hidden_size,)``, or ``(num_layers + 1, hidden_size)`` for a layered pooling."""
         return (self.num_layers + 1, self.hidden_size) if pooling.is_layered else (self.hidden_size,)
 
+    def pooled_bytes(self, pooling: Pooling) -> int:
+        """Of a sequence's vector."""
+        return self.dtype.itemsize * math.prod(self.pooled(pooling))
+
+    def states_bytes(self, num_tokens: int) -> int:
+        """Of a sequence's token states."""
+        return self.dtype.itemsize * num_tokens * self.hidden_size
+
 
 def pack_vectors(key: bytes, vectors: Vectors) -> bytes:
     """Pooled vectors as a value."""
@@ -81,9 +89,8 @@ def unpack_vectors(key: bytes, value: bytes, shapes: Shapes) -> Vectors:
         pooling = _POOLINGS.get(body[place])
         if pooling is None:
             raise Corrupt(f"there is no pooling {body[place]}")
-        shape = shapes.pooled(pooling)
-        end = place + 1 + shapes.dtype.itemsize * math.prod(shape)
-        vectors[pooling] = _numbers(body[place + 1 : end], shape, shapes.dtype)
+        end = place + 1 + shapes.pooled_bytes(pooling)
+        vectors[pooling] = _numbers(body[place + 1 : end], shapes.pooled(pooling), shapes.dtype)
         place = end
     return vectors
 

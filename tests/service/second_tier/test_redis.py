@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.assembly import Runtime
+from service.encoding import Encoding
 from service.kinds.answers import Answer
-from service.second_tier.redis import COOLDOWN_S, MAX_FAILURES
+from service.second_tier.redis import COOLDOWN_S, MAX_FAILURES, MAX_READS, MAX_WAITING_BYTES
 from tests.support.redis_process import RedisServer, redis_server
-from tests.support.service_fakes import TAGS, FakeEncoderSession, parts, running, task
+from tests.support.service_fakes import PATIENCE_S, TAGS, FakeEncoderSession, parts, running, task
 
 TIMEOUT_S = 60.0
 BOUND_MS = 20_000
@@ -231,3 +234,58 @@ async def test_requests_at_once_do_not_wait_for_each_others_connections(server: 
         assert sum(rows) == outcomes(second, "reads").get("miss", 0) + outcomes(second, "reads").get(
             "failed", 0
         )
+
+
+async def test_a_burst_that_gets_no_connection_is_no_sign_of_a_server_that_is_gone(
+    server: RedisServer, expected: list[Answer]
+) -> None:
+    async with replica(server, redis_timeout_ms=20) as runtime, AsyncExitStack() as busy:
+        for _ in range(MAX_READS):
+            await busy.enter_async_context(runtime.tier._reads)
+        answers = await asyncio.gather(*(ask(runtime, "a b", "c", str(number)) for number in range(20)))
+        assert all(each[:2] == expected for each, _ in answers)
+        assert not runtime.tier.is_gone
+        assert outcomes(runtime, "reads").keys() == {"skipped"}
+
+
+async def test_an_error_of_whatever_type_changes_no_answer_and_leaves_the_writer_writing(
+    server: RedisServer, expected: list[Answer]
+) -> None:
+    async with replica(server) as runtime:
+        tier, client = runtime.tier, runtime.tier._client
+        tier._client = Broken()
+        assert await ask(runtime, "a b", "c") == (expected, 2)
+        await asyncio.wait_for(written(runtime), PATIENCE_S)
+        assert outcomes(runtime, "reads") == {"failed": 2}
+        assert outcomes(runtime, "writes") == {"failed": 2}
+        tier._client = client
+        await ask(runtime, "d")
+        await asyncio.wait_for(written(runtime), PATIENCE_S)
+        assert outcomes(runtime, "writes") == {"failed": 2, "written": 1}
+
+
+class Broken:
+    """A client as uvloop makes it, whose transport was closed under it."""
+
+    async def mget(self, _names: list[bytes]) -> list[bytes | None]:
+        raise RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+
+    def pipeline(self, *, transaction: bool) -> "Broken":
+        assert not transaction
+        return self
+
+    def set(self, *_given: bytes, ex: int) -> None:
+        assert ex
+
+    async def execute(self, *, raise_on_error: bool) -> list[Exception]:
+        assert not raise_on_error
+        raise RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+
+
+async def test_encodings_that_wait_to_be_written_are_bounded_in_bytes(server: RedisServer) -> None:
+    states = np.zeros((512, 768), dtype=np.float32)
+    async with replica(server) as runtime:
+        for number in range(100):
+            runtime.tier.keep(b"key %d" % number, Encoding(pooled={}, states=states))
+        dropped = outcomes(runtime, "writes")["dropped"]
+        assert (100 - dropped) * states.nbytes <= MAX_WAITING_BYTES < (101 - dropped) * states.nbytes
