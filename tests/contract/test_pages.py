@@ -47,3 +47,29 @@ def test_every_name_in_it_is_one_of_the_code(page: Path) -> None:
     assert set(re.findall(r"\bENCODEONCE_[A-Z_]*[A-Z]\b(?!\*)", text)) <= settings
     modules = {name.rstrip(".") for name in re.findall(r"python -m ([\w.]+)", text)} - OTHERS
     assert [name for name in modules if find_spec(name) is None] == []
+
+
+OURS = ("training", "export", "service", "loadtests", "examples")
+
+
+def commands(text: str) -> list[tuple[str, list[str]]]:
+    """Package and options of every command that runs one of our modules, in code of any kind."""
+    joined = text.replace("\\\n", " ")
+    found = re.findall(rf"(?:python )?-m ({'|'.join(OURS)})\b([^`\n#]*)", joined)
+    return [(package, re.findall(r"(?<![\w-])--[a-z][a-z-]*", rest)) for package, rest in found]
+
+
+def known_options(package: str) -> set[str]:
+    sources = (file.read_text(encoding="utf-8") for file in (ROOT / package).rglob("*.py"))
+    return {option for source in sources for option in re.findall(r'"(--[a-z][a-z-]*)"', source)}
+
+
+def test_every_option_of_a_command_is_one_of_its_package() -> None:
+    shown: dict[str, set[str]] = {package: set() for package in OURS}
+    for page in PAGES:
+        for package, options in commands(page.read_text(encoding="utf-8")):
+            shown[package] |= set(options)
+    assert sum(map(len, shown.values())) > 30
+    assert {package: options - known_options(package) for package, options in shown.items()} == {
+        package: set() for package in OURS
+    }
