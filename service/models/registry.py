@@ -127,18 +127,22 @@ class ModelRegistry:
             if model.is_retired and not model.leases:
                 self._close_soon(model)
 
-    async def load(self, path: Path) -> Model:
+    async def load(self, path: Path, *, expected: tuple[str, str] | None = None) -> Model:
         """Open a bundle, load what is not there yet, and check its golden examples before it gets traffic.
+
+        Args:
+            path: Of the bundle.
+            expected: Name and version that must be found there; None takes any.
 
         Raises:
             BundleError: If it must not be served.
             SelfCheckFailed: If its answers are not the model's.
-            Conflict: If it is loaded already, or there are too many.
+            Conflict: If it is another than expected, or loaded already, or there are too many.
         """
         started_s = time.perf_counter()
         async with self._changing:
             bundle = await asyncio.to_thread(self._loader.open, path)
-            self._admit(bundle)
+            self._admit(bundle, expected)
             model = await self._start(bundle)
             self._models[model.name, model.version] = model
             self._routes.setdefault(model.name, Route(default=model.version))
@@ -230,8 +234,10 @@ class ModelRegistry:
             self._default_name = ""
             await self._encoders.stop_unused()
 
-    def _admit(self, bundle: Bundle) -> None:
+    def _admit(self, bundle: Bundle, expected: tuple[str, str] | None) -> None:
         name, version = bundle.manifest.name, bundle.manifest.version
+        if expected not in (None, (name, version)):
+            raise Conflict(f"{bundle.path} holds {name} {version} now.")
         if (name, version) in self._models:
             raise Conflict(f"{name} {version} is loaded already.")
         if len(self._models) + len(self._retired) >= self._max_models:

@@ -101,9 +101,7 @@ async def restore(models: ModelRegistry, state: State) -> None:
     for saved in state.models:
         key = saved.name, saved.version
         try:
-            model = await models.load(saved.path)
-            if (model.name, model.version) != key:
-                raise ValueError(f"{saved.path} holds {model.name} {model.version} now")
+            await models.load(saved.path, expected=key)
         except Exception as error:
             if key in defaults:
                 raise

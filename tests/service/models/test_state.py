@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,19 @@ async def test_a_canary_that_is_gone_does_not_keep_the_default_from_being_served
     versions, route = await restart(file, parts(), parts(version="2"))
     assert versions == ["1.2.3", "2"]
     assert route == Route(default="2", previous="1.2.3")
+
+
+async def test_a_folder_that_holds_another_version_by_now_is_not_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "state.json"
+    await change_and_stop(file)
+    other = parts(version="4")
+    replaced = replace(other, bundle=replace(other.bundle, path=Path("fake/3")))
+    versions, route = await restart(file, parts(), parts(version="2"), replaced)
+    assert versions == ["1.2.3", "2"]
+    assert route == Route(default="2", previous="1.2.3")
+    assert "fake 3 is not loaded again: fake/3 holds fake 4 now." in caplog.text
 
 
 async def test_without_the_default_it_starts_from_the_settings(
