@@ -11,6 +11,7 @@ from service.http.answering import embed, embed_tokens
 from service.http.answers import json_response
 from service.http.models import leased
 from service.http.openapi import json_body, problems
+from service.http.places import told_as
 from service.http.requests import read_json, timeout_s
 from service.http.tei.schemas import TeiEmbedAllRequest, TeiEmbedRequest
 from service.http.tei.truncation import refuse_truncated
@@ -39,7 +40,8 @@ def add_embedding(router: APIRouter, lifecycle: Lifecycle) -> None:
         with leased(request, lifecycle) as model:
             body = await read_json(request, TeiEmbedRequest, model.settings)
             seconds = timeout_s(request, model.settings)
-            found = await embed(request, model, body.texts, normalize=body.normalize, timeout_s=seconds)
+            with told_as(body.place):
+                found = await embed(request, model, body.texts, normalize=body.normalize, timeout_s=seconds)
             refuse_truncated(body.truncate, found.is_truncated)
             return json_response(found.vectors.tolist())
 
@@ -58,7 +60,8 @@ def add_embedding(router: APIRouter, lifecycle: Lifecycle) -> None:
         with leased(request, lifecycle) as model:
             body = await read_json(request, TeiEmbedAllRequest, model.settings)
             seconds = timeout_s(request, model.settings)
-            found = await embed_tokens(request, model, body.texts, timeout_s=seconds)
+            with told_as(body.place):
+                found = await embed_tokens(request, model, body.texts, timeout_s=seconds)
             refuse_truncated(body.truncate, found.is_truncated)
             _check_size(found.states, most=max(MAX_TOKENS, model.engine.manifest.encoder.max_length))
             return json_response([each.astype(np.float32).tolist() for each in found.states])

@@ -11,6 +11,7 @@ from service.http.answers import json_response
 from service.http.context import context_of
 from service.http.models import Leased, leased
 from service.http.openapi import MODEL_HEADERS, json_body, problems
+from service.http.places import told_as
 from service.http.requests import read_json, timeout_s
 from service.http.tei.embedding import STATUSES, add_embedding
 from service.http.tei.schemas import (
@@ -99,14 +100,15 @@ async def _answers(
     task: str,
     body: TeiPredictRequest | TeiRerankRequest,
 ) -> list[Any]:
-    prediction = await predict(
-        request,
-        model,
-        inputs,
-        tasks=[task],
-        options=AnswerOptions(return_logits=body.raw_scores),
-        timeout_s=timeout_s(request, model.settings),
-    )
+    with told_as(body.place):
+        prediction = await predict(
+            request,
+            model,
+            inputs,
+            tasks=[task],
+            options=AnswerOptions(return_logits=body.raw_scores),
+            timeout_s=timeout_s(request, model.settings),
+        )
     answers: list[Any] = [each[task] for each in prediction.answers]
     refuse_truncated(body.truncate, (answer.get("truncated", False) for answer in answers))
     return answers
@@ -165,6 +167,7 @@ def _info(model: Leased) -> TeiInfo:
         model_sha=manifest.version,
         model_dtype=model.model.bundle.precision.value,
         model_type={"embedding": {"pooling": manifest.encoder.default_pooling.value}},
+        max_concurrent_requests=settings.max_requests,
         max_input_length=manifest.encoder.max_length,
         max_batch_tokens=settings.max_batch_tokens,
         max_client_batch_size=settings.max_inputs,

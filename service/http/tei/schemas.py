@@ -1,5 +1,6 @@
 """Requests and responses, as text-embeddings-inference has them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -67,6 +68,17 @@ class TeiPredictRequest(_Request):
         batch = [each for each in self.inputs if isinstance(each, list)]
         return [_text_or_pair(each) for each in batch] if batch else [_text_or_pair(self.inputs)]
 
+    def place(self, number: int, within: Sequence[str]) -> str:
+        """Where a part of an input stands in this body."""
+        if isinstance(self.inputs, str):
+            return "inputs"
+        sides = [SIDES[each] for each in within]
+        return ".".join(["inputs", *([str(number)] if self.is_batch else []), *sides])
+
+
+SIDES = {"text": "0", "text_pair": "1"}
+"""Fields of an input → places of a pair."""
+
 
 def _text_or_pair(texts: list[Any]) -> TaskInput:
     first, *second = texts
@@ -88,6 +100,15 @@ class TeiRerankRequest(_Request):
     raw_scores: bool = Field(False, strict=True, description="Logits in place of probabilities.")
     return_text: bool = Field(False, strict=True)
 
+    def place(self, _: int, within: Sequence[str]) -> str:
+        """Where a part of the only input stands in this body."""
+        match within:
+            case ["query"]:
+                return "query"
+            case ["documents", index]:
+                return f"texts.{index}"
+        return "texts"
+
 
 class TeiRank(_Model):
     """A text's place in a ranking."""
@@ -107,6 +128,10 @@ class TeiEmbedAllRequest(_Request):
         """The texts as a list, also where one was given by itself."""
         return [self.inputs] if isinstance(self.inputs, str) else self.inputs
 
+    def place(self, number: int, _: Sequence[str]) -> str:
+        """Where a text stands in this body."""
+        return "inputs" if isinstance(self.inputs, str) else f"inputs.{number}"
+
 
 class TeiEmbedRequest(TeiEmbedAllRequest):
     """Body of ``POST /tei/embed``."""
@@ -121,7 +146,7 @@ class TeiInfo(_Model):
     model_sha: str | None = Field(None, description="The bundle's version.")
     model_dtype: str
     model_type: dict[str, dict[str, Any]] = Field(description="The encoder's vectors.")
-    max_concurrent_requests: int | None = Field(None, description="Not bounded by number, but by tokens.")
+    max_concurrent_requests: int = Field(description="Beyond, requests are 429.")
     max_input_length: int
     max_batch_tokens: int
     max_client_batch_size: int

@@ -10,9 +10,10 @@ from service.errors import FieldError, InvalidRequest
 from service.http.answering import embed, permitted_tasks, predict
 from service.http.context import context_of
 from service.http.models import Leased
+from service.http.places import told_as
 from service.http.requests import left_s, timeout_s
 from service.http.v2.framing import HEADER_LENGTH
-from service.http.v2.inputs import read_inputs
+from service.http.v2.inputs import places_in, read_inputs
 from service.http.v2.models import Model, chosen_outputs
 from service.http.v2.outputs import Output, Row, Tensor
 from service.http.v2.schemas import InferRequest
@@ -37,21 +38,28 @@ async def infer(
     seconds = timeout_s(request, settings)
     if asked.parameters.timeout:
         seconds = left_s(request, min(asked.parameters.timeout / 1e6, settings.max_timeout_s))
-    if model.tasks is None:
-        texts = [each for each in inputs if isinstance(each, str)]  # its only form
-        found = await embed(request, leased, texts, timeout_s=seconds)
-        rows: list[Row] = list(zip(found.vectors, found.is_truncated, strict=True))
-    else:
-        if names is None:
-            outputs = _open_outputs(request, leased, model)
-        outputs, tasks = _fitting(leased, model, outputs, inputs[0], are_named=names is not None)
-        wanted = {each.name for each in outputs}
-        options = AnswerOptions(
-            return_scores="scores" in wanted or model.answers_all, return_logits="logits" in wanted
-        )
-        prediction = await predict(request, leased, inputs, tasks=tasks, options=options, timeout_s=seconds)
-        rows = list(prediction.answers)
+    with told_as(places_in(asked.inputs)):
+        if model.tasks is None:
+            texts = [each for each in inputs if isinstance(each, str)]  # its only form
+            found = await embed(request, leased, texts, timeout_s=seconds)
+            rows: list[Row] = list(zip(found.vectors, found.is_truncated, strict=True))
+        else:
+            if names is None:
+                outputs = _open_outputs(request, leased, model)
+            outputs, tasks = _fitting(leased, model, outputs, inputs[0], are_named=names is not None)
+            options = _options(model, outputs)
+            prediction = await predict(
+                request, leased, inputs, tasks=tasks, options=options, timeout_s=seconds
+            )
+            rows = list(prediction.answers)
     return _response(model, asked, [each.tensor(rows) for each in outputs])
+
+
+def _options(model: Model, outputs: Sequence[Output]) -> AnswerOptions:
+    wanted = {each.name for each in outputs}
+    return AnswerOptions(
+        return_scores="scores" in wanted or model.answers_all, return_logits="logits" in wanted
+    )
 
 
 def _open_outputs(request: Request, leased: Leased, model: Model) -> tuple[Output, ...]:

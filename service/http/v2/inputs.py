@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.errors import FieldError, InvalidRequest, MalformedBody
+from service.http.places import Places, told_as
 from service.http.requests import parse_inputs
 from service.http.v2.framing import split_tensors, unpack_strings
 from service.http.v2.schemas import InputTensor
@@ -42,7 +43,26 @@ def read_inputs(
         faults.append(FieldError("inputs.0.shape", f"Expected 1 to {max_inputs} inputs, found {count}."))
     if faults:
         raise InvalidRequest("The shapes of the input tensors do not fit.", errors=faults)
-    return parse_inputs(_rows(columns, count), max_inputs=max_inputs)
+    with told_as(places_in(tensors)):
+        return parse_inputs(_rows(columns, count), max_inputs=max_inputs)
+
+
+def places_in(tensors: Sequence[InputTensor]) -> Places:
+    """Where texts of inputs stand among tensors: ``inputs.1.data.5``."""
+    by_name = {each.name: (place, each) for place, each in enumerate(tensors)}
+
+    def place_of(number: int, within: Sequence[str]) -> str:
+        if not within and len(tensors) > 1:
+            return "inputs"
+        name, *index = within or [tensors[0].name]
+        place, tensor = by_name[name]
+        if name not in LIST_FIELDS:
+            return f"inputs.{place}.data.{number}"
+        return (
+            f"inputs.{place}.data.{number * tensor.shape[1] + int(index[0])}" if index else f"inputs.{place}"
+        )
+
+    return place_of
 
 
 def _check_names(tensors: Sequence[InputTensor], forms: Sequence[type]) -> None:

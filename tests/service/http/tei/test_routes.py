@@ -10,6 +10,7 @@ import pytest
 from service.http.tei.embedding import MAX_TOKENS
 from service.http.tei.schemas import TeiInfo
 from service.lifecycle import Lifecycle
+from service.settings import Settings
 from tests.service.http.test_app import assert_problem, client_of, serving
 from tests.support.service_fakes import MAX_LENGTH, task, tasks_of_every_kind
 
@@ -167,9 +168,34 @@ async def test_limits_and_blank_texts_are_those_of_every_route(client: httpx.Asy
     assert_problem(await client.post("/tei/intent/predict", json={"inputs": " "}), 422)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/tei/embed", {"inputs": " "}, "inputs"),
+        ("/tei/embed", {"inputs": ["a", " "]}, "inputs.1"),
+        ("/tei/embed_all", {"inputs": ["a", " "]}, "inputs.1"),
+        ("/tei/intent/predict", {"inputs": " "}, "inputs"),
+        ("/tei/intent/predict", {"inputs": [" "]}, "inputs.0"),
+        ("/tei/intent/predict", {"inputs": [["a"], [" "]]}, "inputs.1.0"),
+        ("/tei/duplicate/predict", {"inputs": ["a", " "]}, "inputs.1"),
+        ("/tei/duplicate/predict", {"inputs": [["a", "b"], ["a", " "]]}, "inputs.1.1"),
+        ("/tei/passage/rerank", {"query": " ", "texts": ["a"]}, "query"),
+        ("/tei/passage/rerank", {"query": "a", "texts": ["a", "b", " "]}, "texts.2"),
+    ],
+)
+async def test_a_fault_has_its_place_in_the_body_that_was_sent(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], field: str
+) -> None:
+    problem = assert_problem(await client.post(path, json=body), 422)
+    assert [each.field for each in problem.errors] == [field]
+    assert problem.error is not None
+    assert f" {field}: " in problem.error
+
+
 async def test_info_and_health(client: httpx.AsyncClient) -> None:
     info = TeiInfo.model_validate_json((await client.get("/tei/info")).content)
     assert (info.model_id, info.max_input_length) == ("fake", MAX_LENGTH)
+    assert info.max_concurrent_requests == Settings().max_requests
     assert info.tasks == {"predict": ["intent", "topics", "duplicate"], "rerank": ["article", "passage"]}
     assert (await client.get("/tei/health")).status_code == 200
     async with client_of(Lifecycle()) as starting:

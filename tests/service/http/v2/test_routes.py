@@ -247,7 +247,7 @@ TEXT = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}
         ({"data": None}, "inputs.0"),
         ({"parameters": {"binary_data_size": 0}}, "inputs.0"),
         ({"parameters": {"shared_memory_region": "r"}}, "inputs.0.parameters.shared_memory_region"),
-        ({"data": [" "]}, "inputs.0.text"),
+        ({"shape": [2], "data": ["a", " "]}, "inputs.0.data.1"),
     ],
 )
 async def test_a_faulty_tensor_is_422_and_named(
@@ -258,6 +258,28 @@ async def test_a_faulty_tensor_is_422_and_named(
     assert problem.errors[0].field.startswith(field)
     assert problem.error is not None
     assert problem.errors[0].message in problem.error
+
+
+@pytest.mark.parametrize(
+    ("model", "tensors", "field"),
+    [
+        ("_embeddings", {"text": ["a", " "]}, "inputs.0.data.1"),
+        ("duplicate", {"text": ["a", "b"], "text_pair": ["a", " "]}, "inputs.1.data.1"),
+        ("passage", {"query": ["a", "b"], "documents": [["a", "b"], ["c", " "]]}, "inputs.1.data.3"),
+        ("passage", {"query": ["a", " "], "documents": [["a", "b"], ["c", "d"]]}, "inputs.0.data.1"),
+        ("next_step", {"context": ["a"], "choices": [["only one"]]}, "inputs.1"),
+        ("answer", {"question": ["a " * 40], "context": ["b"]}, "inputs.0.data.0"),
+    ],
+)
+async def test_a_fault_of_a_text_has_its_place_among_the_tensors(
+    client: httpx.AsyncClient, model: str, tensors: dict[str, Any], field: str
+) -> None:
+    body = [
+        {"name": name, "shape": list(np.shape(data)), "datatype": "BYTES", "data": data}
+        for name, data in tensors.items()
+    ]
+    problem = assert_problem(await client.post(f"/v2/models/{model}/infer", json={"inputs": body}), 422)
+    assert [each.field for each in problem.errors] == [field]
 
 
 @pytest.mark.parametrize(
