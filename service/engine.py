@@ -4,7 +4,7 @@ plan ─▶ tokenise ─▶ encode (cache, single flight, queue, packed batches)
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from export.manifest import Manifest
 from service.deadline import TimeLimit
+from service.decoding import AnswerDecoder, is_truncated
 from service.errors import FieldError, InvalidRequest, UnknownTask
 from service.gathering import Found, gather
 from service.heads import HeadRunner
@@ -22,7 +23,7 @@ from service.observer import Observer
 from service.planning import Plan, plan
 from service.priorities import Priority
 from service.shared_encoder import Lookup, SharedEncoder
-from service.tokenization import QuestionTooLong, TextSequence, TokenizedInput, Tokenizer
+from service.tokenization import QuestionTooLong, TextSequence, Tokenizer
 
 EMBEDDINGS = "_embeddings"
 """What the embeddings route counts its look-ups under. No task can have this name."""
@@ -119,6 +120,7 @@ class Engine:
     tokenizer: Tokenizer
     encoder: SharedEncoder
     heads: HeadRunner
+    decoder: AnswerDecoder
     observer: Observer
     clock: Callable[[], float] = field(default=time.monotonic)
 
@@ -158,22 +160,15 @@ class Engine:
             ServiceError: As ``service.errors`` tells them apart.
         """
         planned = plan(inputs, self.kinds if tasks is None else self.tasks_named(tasks))
-        readings, usage = await self.read(
-            planned,
-            tenant=tenant,
-            timeout_s=timeout_s,
-            times=times or StageTimes(),
-            priority=priority,
-        )
-        answers: list[dict[str, Answer]] = [{} for _ in inputs]
-        for reading in planned.readings:
-            is_truncated = [_is_truncated(tokens) for tokens in readings[reading.tasks[0]].tokens]
-            for name in reading.tasks:
-                given = self.kinds[name].decoder.answers(readings[name], options)
-                for job, answer, lost_tokens in zip(reading.jobs, given, is_truncated, strict=True):
-                    if lost_tokens:
-                        answer["truncated"] = True
-                    answers[job.input_index][name] = answer
+        async with TimeLimit(timeout_s, until=ANSWERED):
+            readings, usage = await self._read(
+                planned,
+                tenant=tenant,
+                deadline_s=self.clock() + timeout_s,
+                times=times or StageTimes(),
+                priority=priority,
+            )
+            answers = await self.decoder.decode(planned, readings, options)
         return Prediction(
             answers=answers,
             sequences={name: sum(map(len, each.tokens)) for name, each in readings.items()},
@@ -212,7 +207,7 @@ class Engine:
         vectors = np.stack([each.pooled[pooling] for each in found.encoded.encodings], dtype=np.float32)
         return Embeddings(
             vectors=_unit(vectors) if normalize else vectors,
-            is_truncated=list(map(_is_truncated, found.windows)),
+            is_truncated=list(map(is_truncated, found.windows)),
             usage=_usage(found),
         )
 
@@ -251,41 +246,51 @@ class Engine:
         self.observer.saw_lookups(EMBEDDINGS, found.encoded.lookups)
         states = [each.states for each in found.encoded.encodings if each.states is not None]
         assert len(states) == len(texts), "asked for with every text"  # noqa: S101
-        return TokenVectors(states=states, is_truncated=list(map(_is_truncated, found.windows)))
+        return TokenVectors(states=states, is_truncated=list(map(is_truncated, found.windows)))
 
-    async def read(
-        self,
-        planned: Plan,
-        *,
-        tenant: str = "",
-        timeout_s: float,
-        times: StageTimes,
-        priority: Priority | None = None,
-    ) -> tuple[dict[str, Readings], Usage]:
+    async def read(self, planned: Plan, *, timeout_s: float) -> dict[str, Readings]:
         """What each task has to answer from, by its name.
 
         Raises:
             ServiceError: As ``service.errors`` tells them apart.
         """
-        deadline_s = self.clock() + timeout_s
+        async with TimeLimit(timeout_s, until=ANSWERED):
+            readings, _ = await self._read(
+                planned, deadline_s=self.clock() + timeout_s, times=StageTimes(), priority=None
+            )
+        return readings
+
+    def close(self) -> None:
+        """Let the threads go that are its own."""
+        self.heads.close()
+        self.decoder.close()
+
+    async def _read(
+        self,
+        planned: Plan,
+        *,
+        tenant: str = "",
+        deadline_s: float,
+        times: StageTimes,
+        priority: Priority | None,
+    ) -> tuple[dict[str, Readings], Usage]:
         try:
-            async with TimeLimit(timeout_s, until=ANSWERED):
-                found = await self._encode(
-                    planned.sequences,
-                    with_offsets=planned.with_offsets,
-                    with_states=planned.with_states,
-                    tenant=tenant,
-                    deadline_s=deadline_s,
-                    times=times,
-                    priority=priority,
-                )
-                return await self._run_heads(planned, found, times), _usage(found)
+            found = await self._encode(
+                planned.sequences,
+                with_offsets=planned.with_offsets,
+                with_states=planned.with_states,
+                tenant=tenant,
+                deadline_s=deadline_s,
+                times=times,
+                priority=priority,
+            )
         except QuestionTooLong as error:
             faults = [
                 FieldError(f"inputs.{index}.question", message)
                 for index, message in planned.by_input(error.faults).items()
             ]
             raise InvalidRequest("Some questions are too long.", errors=faults) from None
+        return await self._run_heads(planned, found, times), _usage(found)
 
     async def _run_heads(self, planned: Plan, found: Found, times: StageTimes) -> dict[str, Readings]:
         gathered = list(gather(planned, found))
@@ -337,10 +342,6 @@ def _usage(found: Found) -> Usage:
         cache_hits=lookups.count(Lookup.HIT),
         coalesced=lookups.count(Lookup.COALESCED),
     )
-
-
-def _is_truncated(windows: Iterable[TokenizedInput]) -> bool:
-    return any(window.is_truncated for window in windows)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from export.manifest import GoldenExample, describe_faults, deviation
-from service.engine import Engine, StageTimes
+from service.engine import Engine
 from service.errors import InferenceFailed, InvalidRequest, SelfCheckFailed
 from service.planning import plan
 from service.schemas import parse_input
@@ -60,9 +60,7 @@ async def _check_task(
     if faults:
         return faults
     try:
-        readings, _ = await engine.read(
-            plan(inputs, engine.tasks_named([task])), timeout_s=TIMEOUT_S, times=StageTimes()
-        )
+        readings = await engine.read(plan(inputs, engine.tasks_named([task])), timeout_s=TIMEOUT_S)
     except (InvalidRequest, InferenceFailed) as error:
         return [f"Task {task!r}: {error.detail}"]
     found = [reading.logits for reading in readings[task].by_input()]

@@ -159,7 +159,7 @@ class FastTokenizer:
         self, sequences: Sequence[TextSequence], *, with_offsets: Collection[int] = ()
     ) -> list[Windows]:
         """Tokenise in the given order; long work goes to a thread, where the library releases the GIL."""
-        if sum(map(_num_chars, sequences)) <= INLINE_CHARS:
+        if sum(map(num_chars, sequences)) <= INLINE_CHARS:
             return self._encode(sequences, with_offsets)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._encode, sequences, with_offsets)
@@ -266,7 +266,8 @@ def _tokenized(sequence: TextSequence, encoding: Any, *, with_offsets: bool = Fa
     return (tokenized,)
 
 
-def _num_chars(sequence: TextSequence) -> int:
+def num_chars(sequence: TextSequence) -> int:
+    """Characters of all its texts."""
     return len(sequence) if isinstance(sequence, str) else len(sequence[0]) + len(sequence[1])
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from service.bundle import Bundle
+from service.decoding import AnswerDecoder
 from service.engine import Engine
 from service.errors import NotReady, SelfCheckFailed, ServiceError
 from service.golden import check_golden
@@ -72,7 +73,7 @@ class Model:
 
     def close(self) -> None:
         """Let its threads go, and leave the encoder."""
-        self.engine.heads.close()
+        self.engine.close()
         self.host.detach(self.engine.kinds.values())
 
 
@@ -91,6 +92,7 @@ def build_model(
         heads=HeadRunner(
             {name: Head(task=task, session=heads[name], row_len=row_len) for name, task in tasks.items()}
         ),
+        decoder=AnswerDecoder(kinds),
         observer=observer,
     )
     return Model(bundle=bundle, engine=engine, host=host)

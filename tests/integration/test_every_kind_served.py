@@ -11,7 +11,6 @@ import pytest
 from loadtests.answered_metrics import measure_answers
 from loadtests.served_answers import compare_answers
 from service.assembly import Runtime, launch
-from service.engine import StageTimes
 from service.kinds.base import AnswerOptions
 from service.planning import plan
 from service.schemas import parse_input
@@ -74,9 +73,7 @@ def test_served_logits_on_the_dev_set_are_the_torch_models(
     encoded = encode_examples(spec, examples, trained.tokenizer)
     expected = predict_logits(trained.model, spec, encoded, batch_size=3)
     planned = plan([parse_input(each.input) for each in examples], runtime.engine.tasks_named([task]))
-    readings, _ = loop.run_until_complete(
-        runtime.engine.read(planned, timeout_s=TIMEOUT_S, times=StageTimes())
-    )
+    readings = loop.run_until_complete(runtime.engine.read(planned, timeout_s=TIMEOUT_S))
     for reading, logits in zip(readings[task].by_input(), expected, strict=True):
         np.testing.assert_allclose(reading.logits, logits, atol=1e-4)
 

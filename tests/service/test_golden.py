@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from export.manifest import GoldenExample
-from service.engine import StageTimes
 from service.errors import SelfCheckFailed
 from service.planning import plan
 from service.schemas import parse_input
@@ -34,7 +33,7 @@ async def golden_of_the_fakes(inputs: dict[str, dict[str, Any]] = INPUTS) -> lis
     async with running(parts(TASKS)) as runtime:
         for name, each in inputs.items():
             planned = plan([parse_input(each)], runtime.engine.tasks_named([name]))
-            readings, _ = await runtime.engine.read(planned, timeout_s=9.0, times=StageTimes())
+            readings = await runtime.engine.read(planned, timeout_s=9.0)
             examples.append(GoldenExample(task=name, input=each, logits=readings[name].logits.tolist()))
     return examples
 
