@@ -1,11 +1,13 @@
 """Inputs of a request → the engine's answers, for every route that predicts: limits, deadline, disconnect."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from fastapi import Request
 
 from service.answer_cache import Question
 from service.engine import DEFAULT_OPTIONS, EMBEDDINGS, Embeddings, Prediction, TokenVectors
+from service.errors import NotReady, Overloaded
 from service.http.context import RequestContext, context_of
 from service.http.models import Leased
 from service.http.requests import priority, while_connected
@@ -33,7 +35,6 @@ async def predict(
     check_inputs(inputs, model.settings)
     context = context_of(request)
     tasks = permitted_tasks(context, model, tasks)
-    charge(context, sum(map(count_sequences, inputs)))
     context.tasks = tuple(model.engine.kinds if tasks is None else model.engine.tasks_named(tasks))
     asked_priority = priority(request)
     question = Question(
@@ -43,21 +44,22 @@ async def predict(
         options=options,
         inputs=inputs,
     )
-    prediction = model.runtime.answers.get(question)
-    if prediction is None:
-        work = model.engine.predict(
-            inputs,
-            tasks=tasks,
-            options=options,
-            tenant=question.tenant,
-            timeout_s=timeout_s,
-            times=context.times,
-            priority=asked_priority,
-        )
-        prediction = await while_connected(request, work)
-        model.runtime.answers.put(question, prediction)
-    else:
-        model.engine.saw_repetition(prediction)
+    with charged(context, sum(map(count_sequences, inputs))):
+        prediction = model.runtime.answers.get(question)
+        if prediction is None:
+            work = model.engine.predict(
+                inputs,
+                tasks=tasks,
+                options=options,
+                tenant=question.tenant,
+                timeout_s=timeout_s,
+                times=context.times,
+                priority=asked_priority,
+            )
+            prediction = await while_connected(request, work)
+            model.runtime.answers.put(question, prediction)
+        else:
+            model.engine.saw_repetition(prediction)
     model.runtime.shadows.offer(
         Answered(
             model=model.model,
@@ -80,15 +82,17 @@ async def embed(
         ServiceError: As ``service.errors`` tells them apart.
     """
     context = _admit_texts(request, model, texts)
-    work = model.engine.embed(
-        texts,
-        normalize=normalize,
-        tenant=tenant_of(context, model.settings),
-        timeout_s=timeout_s,
-        times=context.times,
-        priority=priority(request),
-    )
-    return await while_connected(request, work)
+    asked_priority = priority(request)
+    with charged(context, len(texts)):
+        work = model.engine.embed(
+            texts,
+            normalize=normalize,
+            tenant=tenant_of(context, model.settings),
+            timeout_s=timeout_s,
+            times=context.times,
+            priority=asked_priority,
+        )
+        return await while_connected(request, work)
 
 
 async def embed_tokens(
@@ -100,14 +104,16 @@ async def embed_tokens(
         ServiceError: As ``service.errors`` tells them apart.
     """
     context = _admit_texts(request, model, texts)
-    work = model.engine.embed_tokens(
-        texts,
-        tenant=tenant_of(context, model.settings),
-        timeout_s=timeout_s,
-        times=context.times,
-        priority=priority(request),
-    )
-    return await while_connected(request, work)
+    asked_priority = priority(request)
+    with charged(context, len(texts)):
+        work = model.engine.embed_tokens(
+            texts,
+            tenant=tenant_of(context, model.settings),
+            timeout_s=timeout_s,
+            times=context.times,
+            priority=asked_priority,
+        )
+        return await while_connected(request, work)
 
 
 def _admit_texts(request: Request, model: Leased, texts: Sequence[str]) -> RequestContext:
@@ -115,7 +121,6 @@ def _admit_texts(request: Request, model: Leased, texts: Sequence[str]) -> Reque
     context = context_of(request)
     permitted_tasks(context, model, [EMBEDDINGS])
     context.tasks = (EMBEDDINGS,)
-    charge(context, len(texts))
     return context
 
 
@@ -138,6 +143,22 @@ def charge(context: RequestContext, num_inputs: int) -> None:
     """
     if context.key is not None:
         context.key.charge(num_inputs)
+
+
+@contextmanager
+def charged(context: RequestContext, num_inputs: int) -> Iterator[None]:
+    """As ``charge``, around what is paid for: what is turned away for now costs nothing.
+
+    Raises:
+        RateLimited: If they are too many.
+    """
+    charge(context, num_inputs)
+    try:
+        yield
+    except (Overloaded, NotReady):
+        if context.key is not None:
+            context.key.give_back(num_inputs)
+        raise
 
 
 def tenant_of(context: RequestContext, settings: Settings) -> str:

@@ -30,3 +30,7 @@ class TokenBucket:
             return missing / self._rate_per_s
         self._level -= count
         return 0.0
+
+    def give_back(self, count: int) -> None:
+        """Put back what was taken and not used. What runs over the burst is lost."""
+        self._level = min(self._burst, self._level + count)

@@ -57,6 +57,11 @@ class ApiKey:
         if wait_s:
             raise RateLimited(f"The key {self.name!r} has used up its rate.", retry_after_s=wait_s)
 
+    def give_back(self, num_inputs: int) -> None:
+        """Count inputs no more: they were turned away."""
+        if self._bucket is not None:
+            self._bucket.give_back(num_inputs)
+
 
 class KeyRing:
     """All keys of the file: tells whose a presented key is."""

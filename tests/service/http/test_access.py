@@ -1,5 +1,6 @@
 """API keys and CORS over ASGI, on every protocol."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from service.http.app import create_app
 from service.keys.file import KeyEntry, KeyFile, hash_key, new_key
 from service.lifecycle import Lifecycle
 from tests.service.http.test_app import assert_problem, serving
+from tests.support.service_fakes import PATIENCE_S, FakeEncoderSession
 
 FULL, INTENT, VECTORS, SLOW = (new_key() for _ in range(4))
 INPUTS = {"inputs": ["red shoe"]}
@@ -162,6 +164,36 @@ async def test_a_key_that_has_used_up_its_rate_is_429_with_retry_after(client: h
     headers = {"content-type": "application/x-ndjson", "x-request-timeout-ms": "50"}
     lines = (await client.post("/v1/predict", content=b'"a"\n"b"\n', headers=headers)).text.splitlines()
     assert [json.loads(line)["problem"]["status"] for line in lines[:-1]] == [429, 429]
+
+
+async def test_what_is_refused_costs_a_key_nothing(keys_file: Path) -> None:
+    encoder = FakeEncoderSession()
+    limits = {"queue_tokens": 16, "max_batch_tokens": 8}
+    async with serving(encoder, api_keys_file=keys_file, **limits) as (client, _):
+        encoder.gate.clear()
+        held = [
+            asyncio.create_task(
+                client.post("/v1/predict", json={"inputs": [f"a b c d {n}"]}, headers=bearer(FULL))
+            )
+            for n in range(2)
+        ]
+        await asyncio.to_thread(encoder.entered.wait, PATIENCE_S)
+        client.headers.update(bearer(SLOW))
+        wide = "a b c d e f g h"
+        for path, body, headers, status in (
+            ("/v1/predict", {"inputs": ["a"], "tasks": ["nope"]}, {}, 404),
+            ("/v1/predict", {"inputs": ["a"]}, {"x-priority": "high"}, 422),
+            ("/v1/embeddings", {"input": "a"}, {"x-priority": "high"}, 422),
+            ("/v1/predict", {"inputs": [wide]}, {}, 429),
+            ("/v1/embeddings", {"input": wide}, {}, 429),
+        ):
+            for _ in range(3):
+                problem = assert_problem(await client.post(path, json=body, headers=headers), status)
+                assert problem.type != "urn:encodeonce:error:rate-limited"
+        encoder.gate.set()
+        assert [each.status_code for each in await asyncio.gather(*held)] == [200, 200]
+        assert (await client.post("/v1/predict", json={"inputs": ["a", "b", "c"]})).status_code == 200
+        assert_problem(await client.post("/v1/predict", json={"inputs": ["a"]}), 429)
 
 
 async def test_the_cache_is_everybodys_unless_keys_are_kept_apart(keys_file: Path) -> None:

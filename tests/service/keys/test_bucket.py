@@ -40,6 +40,29 @@ def test_after_the_wait_that_it_names_it_gives(
             assert bucket.take(count) == 0.0
 
 
+@given(STEPS, st.floats(0.5, 20), st.integers(1, 50))
+def test_what_is_given_back_at_once_was_never_taken(
+    steps: list[tuple[float, int]], rate_per_s: float, burst: int
+) -> None:
+    clock = FakeClock()
+    bucket, other = (TokenBucket(rate_per_s=rate_per_s, burst=burst, clock=clock) for _ in range(2))
+    for pause_s, count in steps:
+        clock.advance(pause_s)
+        assert bucket.take(count) == pytest.approx(other.take(count))
+        if bucket.take(1) == 0.0:
+            bucket.give_back(1)
+
+
+def test_what_is_given_back_late_does_not_exceed_the_burst() -> None:
+    clock = FakeClock()
+    bucket = TokenBucket(rate_per_s=1.0, burst=10.0, clock=clock)
+    assert bucket.take(4) == 0.0
+    clock.advance(3.0)
+    bucket.give_back(4)
+    assert bucket.take(10) == 0.0
+    assert bucket.take(1) > 0.0
+
+
 def test_what_is_refused_costs_nothing() -> None:
     clock = FakeClock()
     bucket = TokenBucket(rate_per_s=1.0, burst=10.0, clock=clock)
