@@ -116,7 +116,8 @@ class EncoderHost:
         try:
             # No sequence has the bare namespace for its key.
             (entry,) = self.batcher.submit([(self.namespace, window)], deadline_s=deadline_s)
-            await asyncio.wait_for(entry.future, PROBE_TIMEOUT_S)
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await entry.future
         except (ServiceError, TimeoutError) as error:
             failed = self.batcher.failed_batches
             raise NotReady(f"The encoder failed on its last {failed} batches.") from error

@@ -65,9 +65,8 @@ class Model:
                 continue
             example = [each for each in self.bundle.golden if each.task == task][:1]
             try:
-                await asyncio.wait_for(
-                    check_golden(self.engine, example, tolerance=self.tolerance), PROBE_TIMEOUT_S
-                )
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    await check_golden(self.engine, example, tolerance=self.tolerance)
             except (ServiceError, SelfCheckFailed, TimeoutError) as error:
                 raise NotReady(f"The head of {task!r} failed on its last {failed} runs.") from error
 

@@ -127,21 +127,39 @@ class LineAnswerer:
         except (InvalidRequest, InferenceFailed) as error:
             if len(inputs) == 1:
                 return [error]
-            return [(await self._predict([each], deadline_s))[0] for each in inputs]
+        except ServiceError as error:
+            return [error] * len(inputs)
+        try:
+            return await _patiently(partial(self._predict_apart, inputs, deadline_s), deadline_s)
         except ServiceError as error:
             return [error] * len(inputs)
 
     async def _predict_jointly(self, inputs: Sequence[TaskInput], deadline_s: float) -> list[Outcome]:
         with self.lease() as model:
-            prediction = await model.engine.predict(
-                inputs,
-                tasks=self.tasks,
-                options=self.options,
-                tenant=self.tenant,
-                timeout_s=deadline_s - _clock(),
-                times=self.times,
-                priority=self.priority,
-            )
+            return await self._ask(model, inputs, deadline_s)
+
+    async def _predict_apart(self, inputs: Sequence[TaskInput], deadline_s: float) -> list[Outcome]:
+        """Side by side, so that the good ones share the encoder's batches."""
+        with self.lease() as model:
+            return await asyncio.gather(*(self._outcome_of(model, each, deadline_s) for each in inputs))
+
+    async def _outcome_of(self, model: Leased, given: TaskInput, deadline_s: float) -> Outcome:
+        try:
+            (outcome,) = await _patiently(partial(self._ask, model, [given], deadline_s), deadline_s)
+        except ServiceError as error:
+            return error
+        return outcome
+
+    async def _ask(self, model: Leased, inputs: Sequence[TaskInput], deadline_s: float) -> list[Outcome]:
+        prediction = await model.engine.predict(
+            inputs,
+            tasks=self.tasks,
+            options=self.options,
+            tenant=self.tenant,
+            timeout_s=deadline_s - _clock(),
+            times=self.times,
+            priority=self.priority,
+        )
         self.tally.add_usage(prediction.usage)
         return [{"version": model.version, "prediction": self._unwrap(each)} for each in prediction.answers]
 

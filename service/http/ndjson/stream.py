@@ -1,8 +1,9 @@
 """The response that reads its request while it is sent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -17,9 +18,9 @@ WINDOW_LINES = 64
 WINDOW_BYTES = 256 * 1024
 WINDOWS_IN_FLIGHT = 4
 
-T = TypeVar("T")
-
 Answer: TypeAlias = Callable[[Sequence[Line]], Coroutine[Any, Any, bytes]]
+Window: TypeAlias = tuple[int, asyncio.Task[bytes]]
+"""Number of lines, and their answers."""
 
 
 class NdjsonStream(Response):
@@ -47,7 +48,8 @@ class NdjsonStream(Response):
             last_line: What ends the stream, asked for when all is answered.
             max_line_bytes: Of one line.
             max_bytes: Of the lines that wait.
-            patience_s: How long the client may neither send nor read.
+            patience_s: How long the client may neither send nor read, as long as the stream waits for it: an
+                answer is on its way out, or none is owed.
         """
         super().__init__()
         del self.headers["content-length"]  # a response of no known length
@@ -56,11 +58,20 @@ class NdjsonStream(Response):
         self._splitter = LineSplitter(max_line_bytes=max_line_bytes)
         self._buffer = LineBuffer(max_bytes=max_bytes)
         self._patience_s = patience_s
-        self._windows: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue()
+        self._patience = asyncio.timeout(patience_s)
+        self._owed_lines = 0
+        """Taken in, and their answers not sent."""
+        self._is_sending = False
+        self._windows: asyncio.Queue[Window | None] = asyncio.Queue()
         self._slots = asyncio.Semaphore(WINDOWS_IN_FLIGHT)
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request. If the client leaves, its work is dropped."""
+        with suppress(TimeoutError):  # it stays, but does nothing any more: the same
+            async with self._patience:
+                await self._serve(receive, send)
+
+    async def _serve(self, receive: Receive, send: Send) -> None:
         try:
             first = await receive()  # before any answer: asking for it is what lets some clients send
             await send(
@@ -77,13 +88,16 @@ class NdjsonStream(Response):
 
     async def _read(self, message: Message, receive: Receive) -> None:
         while message["type"] == "http.request":
-            await self._buffer.put(self._splitter.feed(message.get("body", b"")))
-            if not message.get("more_body", False):
-                await self._buffer.put(self._splitter.finish())
+            lines = self._splitter.feed(message.get("body", b""))
+            is_last = not message.get("more_body", False)
+            if is_last:
+                lines += self._splitter.finish()
+            self._owed_lines += len(lines)
+            self._saw_movement()
+            await self._buffer.put(lines)
+            if is_last:
                 await self._buffer.close()
-                message = await receive()  # it can only be the disconnect
-            else:
-                message = await self._in_time(receive())
+            message = await receive()  # after the last one it can only be the disconnect
         raise ClientGone("The client closed the connection.")
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> None:
@@ -93,16 +107,24 @@ class NdjsonStream(Response):
             if not lines:
                 self._windows.put_nowait(None)
                 return
-            self._windows.put_nowait(group.create_task(self._answer(lines)))
+            self._windows.put_nowait((len(lines), group.create_task(self._answer(lines))))
 
     async def _write(self, send: Send) -> None:
         while (window := await self._windows.get()) is not None:
-            body = await window
-            await self._in_time(send({"type": "http.response.body", "body": body, "more_body": True}))
+            num_lines, answering = window
+            body = await answering
+            self._is_sending = True
+            self._saw_movement()
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            self._is_sending = False
+            self._owed_lines -= num_lines
+            self._saw_movement()
             self._slots.release()
 
-    async def _in_time(self, step: Awaitable[T]) -> T:
-        try:
-            return await asyncio.wait_for(step, self._patience_s)
-        except TimeoutError:
-            raise ClientGone(f"The client neither sent nor read for {self._patience_s} s.") from None
+    def _saw_movement(self) -> None:
+        """Something has moved: the client's time begins anew, or stops while it is not its turn."""
+        if self._patience.expired():
+            return
+        is_its_turn = self._is_sending or not self._owed_lines
+        now_s = asyncio.get_running_loop().time()
+        self._patience.reschedule(now_s + self._patience_s if is_its_turn else None)

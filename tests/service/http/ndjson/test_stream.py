@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.http.ndjson.stream import WINDOW_LINES, WINDOWS_IN_FLIGHT
+from service.http.ndjson.lines import Line
+from service.http.ndjson.stream import WINDOW_LINES, WINDOWS_IN_FLIGHT, NdjsonStream
 from tests.service.http.test_app import assert_problem, serving
 from tests.support.service_fakes import PATIENCE_S, POISON, FakeEncoderSession, tasks_of_every_kind
 
@@ -83,6 +84,18 @@ async def test_a_bad_line_is_a_problem_in_its_place_and_harms_no_other() -> None
         assert answer["problem"]["status"] == status, answer
         assert [each["field"] for each in answer["problem"].get("errors", [])] == fields, answer
     assert (last["summary"]["lines"], last["summary"]["failed"]) == (2 * len(FAULTS), len(FAULTS))
+
+
+async def test_the_lines_beside_one_that_fits_no_task_are_encoded_together() -> None:
+    encoder = FakeEncoderSession()
+    lines: list[Any] = [f"text {number}" for number in range(WINDOW_LINES)]
+    lines[5] = {"question": "where", "context": "here"}
+    async with serving(encoder, max_requests=1) as (client, _):
+        *answers, last = await stream(client, "/v1/predict", body_of(*lines))
+    assert [each["line"] for each in answers if "problem" in each] == [6]
+    assert last["summary"]["failed"] == 1
+    assert encoder.rows_encoded == WINDOW_LINES - 1
+    assert len(encoder.batches) <= 2
 
 
 async def test_a_request_that_is_at_fault_as_a_whole_is_no_stream() -> None:
@@ -264,3 +277,86 @@ async def test_answers_do_not_depend_on_chunks(sizes: Sequence[int]) -> None:
         whole = await client.post("/v1/predict", content=body, headers=NDJSON)
     assert response.text.splitlines()[:-1] == whole.text.splitlines()[:-1]
     assert len(response.text.splitlines()) == 31
+
+
+IMPATIENT_S = 0.01
+
+
+class Client:
+    """Both ends of a stream, without a service behind it."""
+
+    def __init__(self, *bodies: bytes, at_once: int = 1) -> None:
+        """Send so many chunks at once, and after that one for each answer."""
+        self._bodies = list(bodies)
+        self._turns = asyncio.Semaphore(at_once)
+        self.heard: list[bytes] = []
+        self.may_read = asyncio.Event()
+        self.may_read.set()
+
+    async def receive(self) -> Any:
+        await self._turns.acquire()
+        if not self._bodies:
+            await asyncio.Event().wait()  # it stays
+        body = self._bodies.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(self._bodies)}
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await self.may_read.wait()
+            self.heard.append(message["body"])
+            self._turns.release()
+
+    async def talk(self, answer: Any) -> list[bytes]:
+        """What is heard until the stream ends."""
+        answering = NdjsonStream(
+            answer, last_line=lambda: b"end", max_line_bytes=100, max_bytes=1000, patience_s=IMPATIENT_S
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            await answering({}, self.receive, self.send)
+        return self.heard
+
+
+async def echo(lines: Sequence[Line]) -> bytes:
+    return b" ".join(line.content or b"" for line in lines)
+
+
+async def test_a_client_that_waits_for_its_answers_is_waited_for() -> None:
+    async def slowly(lines: Sequence[Line]) -> bytes:
+        await asyncio.sleep(5 * IMPATIENT_S)
+        return await echo(lines)
+
+    assert await Client(b"one\n", b"two\n", b"three").talk(slowly) == [b"one", b"two", b"three", b"end"]
+
+
+async def test_a_client_that_never_sends_or_no_longer_sends_or_reads_is_left() -> None:
+    assert await Client(b"one\n", at_once=0).talk(echo) == []
+    assert await Client(b"one\n", b"half a li", b"ne", at_once=1).talk(echo) == [b"one"]
+    deaf = Client(b"one\n", b"two\n", at_once=2)
+    deaf.may_read.clear()
+    assert await deaf.talk(echo) == []
+
+
+async def test_a_window_that_fails_as_the_next_chunk_comes_ends_the_stream() -> None:
+    chunks: asyncio.Queue[bytes] = asyncio.Queue()
+    failing: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": await chunks.get(), "more_body": True}
+
+    async def send(_message: Any) -> None:
+        """It takes anything."""
+
+    async def fail(_lines: Sequence[Line]) -> bytes:
+        return await failing
+
+    answering = NdjsonStream(
+        fail, last_line=lambda: b"end", max_line_bytes=100, max_bytes=1000, patience_s=PATIENCE_S
+    )
+    serving_it = asyncio.create_task(answering({}, receive, send))
+    chunks.put_nowait(b"one\n")
+    await settled(chunks.qsize)
+    failing.set_exception(RuntimeError("broken"))
+    for _ in range(100):
+        chunks.put_nowait(b"more\n" * 20)
+    with pytest.raises(ExceptionGroup):
+        await asyncio.wait_for(serving_it, PATIENCE_S / 2)
