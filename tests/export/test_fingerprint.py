@@ -1,13 +1,15 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import BertConfig
 
 from export.entries import encoder_entry
-from export.fingerprint import fingerprint
+from export.fingerprint import fingerprint, identity
 from export.manifest import Manifest
 from tests.support.tiny import write_tiny_encoder
 from training.assembly.trained import TrainedModel, load_model
@@ -66,6 +68,32 @@ def test_another_arithmetic_with_the_same_weights_is_another_encoder(
     before = fingerprint(encoder, tokenizer_json, 24)
     setattr(encoder.config, key, value)
     assert fingerprint(encoder, tokenizer_json, 24) != before
+
+
+class LaterBertConfig(BertConfig):
+    """As a later release of transformers might have it."""
+
+    def __init__(self, brand_new: str = "as ever", **given: Any) -> None:
+        super().__init__(**given)
+        self.brand_new = brand_new
+
+
+def test_a_key_that_a_later_release_adds_counts_only_where_it_is_set() -> None:
+    given = {"num_hidden_layers": 3, "of_the_checkpoint": 1}
+    assert identity(LaterBertConfig(**given)) == identity(BertConfig(**given))
+    assert identity(LaterBertConfig(brand_new="otherwise"))["brand_new"] == "otherwise"
+    assert identity(BertConfig(**given))["of_the_checkpoint"] == 1
+
+
+def test_the_keys_that_bundles_are_identified_by_stay() -> None:
+    """One that is missing here would give every encoder of the family another fingerprint."""
+    assert identity(BertConfig()).keys() == {
+        "add_cross_attention", "bos_token_id", "chunk_size_feed_forward", "eos_token_id", "hidden_act",
+        "hidden_size", "id2label", "initializer_range", "intermediate_size", "is_decoder",
+        "is_encoder_decoder", "label2id", "layer_norm_eps", "max_position_embeddings", "model_type",
+        "num_attention_heads", "num_hidden_layers", "output_attentions", "output_hidden_states",
+        "pad_token_id", "problem_type", "return_dict", "tie_word_embeddings", "type_vocab_size", "vocab_size",
+    }  # fmt: skip
 
 
 def test_dropout_is_no_part_of_the_identity(
