@@ -103,9 +103,13 @@ class Comparison:
     def _announce(self, missing: Mapping[str, PlannedRun], planned: int) -> None:
         """Say how long it will take, measured on a few steps of the baseline."""
         if self._speed is None:
-            config = next(iter(missing.values())).config
-            log = self._output / RUNS_FOLDER / "estimate.log"
-            work = Work(name="estimate", function=measure_speed, arguments=(config,), log=log)
+            baseline, runs = self._study.outline.baseline, self._output / RUNS_FOLDER
+            work = Work(
+                name="estimate",
+                function=measure_speed,
+                arguments=(self._study.configs[baseline], runs / ENCODINGS_FOLDER),
+                log=runs / "estimate.log",
+            )
             for _, message in in_processes([work], jobs=1):
                 if isinstance(message, Failed):
                     raise TrainingError(f"{self._study.outline.name}: {message.reason}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from training.assembly.encodings import store_encodings
 from training.assembly.run import build_run
 from training.checkpoint import CONFIG_FILE, RunFolder
 from training.commands.fit import fit_config
@@ -93,12 +94,18 @@ def _is_of_another(folder: Path, run: PlannedRun) -> bool:
     return begun.read_text(encoding="utf-8") != dump_config(run.config)
 
 
-def measure_speed(config: Config, _tell: Tell) -> Speed:
-    """Train a few steps for nothing, to know how long runs will take."""
+def measure_speed(config: Config, encodings: Path, _tell: Tell) -> Speed:
+    """Train a few steps for nothing, to know how long runs will take.
+
+    Args:
+        config: Of a run.
+        encodings: Where all runs find what a frozen encoder gives; filled here, since they will need it.
+    """
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         run = build_run(config, RunFolder(Path(folder)))
         setup_s = time.perf_counter() - began
+        store_encodings(run, encodings, console=Console(width=110))
         steps, few, watch = run.trainer.settings.steps, WARM_UP + MEASURED, _Stopwatch()
         run.trainer.settings = replace(run.trainer.settings, steps=few, evaluate_every=few)
         run.trainer.fit(watch, lambda *_: None)

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from torch.nn.modules.module import register_module_forward_hook
+from transformers import BertModel
 
 from tests.support.tiny import write_config
 from training.__main__ import main
@@ -14,7 +17,7 @@ from training.checkpoint import RunFolder, read_metrics
 from training.comparison.planning import planned_variants
 from training.comparison.results import ResultsFolder, RunResult
 from training.comparison.study import study_of
-from training.comparison.training_run import train_planned
+from training.comparison.training_run import measure_speed, train_planned
 from training.config.file import parse_config
 
 SmallConfig = Callable[..., dict[str, Any]]
@@ -122,6 +125,24 @@ def test_a_finished_run_whose_data_have_changed_is_not_compared(
         file.write("\n")
     assert main(["compare", str(run)]) == 2
     assert f"other contents of {tmp_path / 'train.jsonl'}." in capsys.readouterr().err
+
+
+def test_the_speed_of_a_frozen_encoders_run_is_that_of_its_heads(
+    small_config: SmallConfig, tmp_path: Path
+) -> None:
+    raw = small_config(tasks=("sentiment", "stars"))
+    raw["encoder"]["train"] = "frozen"
+    encoded: list[bool] = []
+
+    def note(module: object, *_: object) -> None:
+        if isinstance(module, BertModel):
+            encoded.append(torch.is_inference_mode_enabled())
+
+    with register_module_forward_hook(note):
+        speed = measure_speed(parse_config(raw), tmp_path / "encodings", lambda _: None)
+    assert encoded, "once for all"
+    assert all(encoded), "and in no step"
+    assert set(speed.dev_rows) == {"sentiment", "stars"}
 
 
 def test_a_run_that_fails_ends_no_other_and_is_named(
