@@ -11,8 +11,9 @@ python -m training compare STUDY --output DIR   variants with equal budgets and 
 
 import argparse
 import logging
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,18 @@ from training.commands.fit import fit
 from training.commands.pretrain import pretrain
 from training.errors import TrainingError
 from training.processes import leave_processes, this_process
+
+CONTINUED = (
+    "With --resume the same command goes on from the last checkpoint, or from the start before the first one."
+)
+STOPPED: Mapping[str, str] = {
+    "fit": CONTINUED,
+    "pretrain": CONTINUED,
+    "evaluate": "Nothing has changed.",
+    "affinity": "Nothing is kept; the same command starts anew.",
+    "compare": "Finished runs are kept; the same command goes on, others from their last checkpoint.",
+}
+"""What a command that is interrupted has left."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     affinity_parser.add_argument("config", type=Path)
     affinity_parser.add_argument("--output", type=Path, required=True, help="folder of the report")
     affinity_parser.add_argument("--every", type=_count, default=10, help="steps between measurements; 10")
-    affinity_parser.add_argument("--rate", type=float, default=0.02, help="of the step that is tried; 0.02")
+    affinity_parser.add_argument("--rate", type=_rate, default=0.02, help="of the step that is tried; 0.02")
     _add_compare(commands.add_parser("compare", help="train each task alone, or variants, and compare"))
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
@@ -82,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. The last checkpoint is kept; --resume continues from it.", file=sys.stderr)
+        print(f"\nStopped. {STOPPED[options.command]}", file=sys.stderr)
         return 130
     return 0
 
@@ -133,6 +146,16 @@ def _count(given: str) -> int:
     if not given.isdigit() or int(given) == 0:
         raise argparse.ArgumentTypeError(f"expected a number from 1, found {given!r}")
     return int(given)
+
+
+def _rate(given: str) -> float:
+    try:
+        rate = float(given)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {given!r}")
+    return rate
 
 
 def _task_and_file(given: str) -> tuple[str, str]:

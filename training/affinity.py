@@ -112,7 +112,7 @@ class AffinityProbe:
         """Nothing to measure."""
 
     def _measure(self) -> Affinities:
-        shared = [p for p in self._model.encoder.parameters() if p.requires_grad]
+        shared = self._model.shared_parameters
         was_training = self._model.training
         self._model.eval()
         found = inter_task_affinity(

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def test_the_means_partners_and_table_are_those_of_the_measurements() -> None:
 def test_the_command_measures_along_one_run_and_reports(
     small_config: SmallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    raw = small_config(tasks=("sentiment", "stars"), steps=4, batches="metabatch")
+    raw = small_config(tasks=("sentiment", "stars"), steps=4, batches="metabatch", evaluate_every=3)
     file = write_config(tmp_path / "small.yaml", raw)
     output = tmp_path / "affinity"
     assert main(["affinity", str(file), "--output", str(output), "--every", "2"]) == 0
@@ -86,7 +87,10 @@ def test_the_command_measures_along_one_run_and_reports(
     html = (output / "report.html").read_text()
     assert html.count("<svg") == 2
     assert ">affinity (% of the loss)</text>" in html
-    assert "tiny: 4 steps, measured at every 2." in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "tiny: 4 steps, measured at every 2." in shown
+    for step in (3, 4):
+        assert f"step {step}: joint score" in shown, "phases, rules and balancers learn from what is declared"
     assert not list(output.glob("checkpoints"))
 
     raw["training"]["unfreeze_every"] = 1
@@ -97,3 +101,31 @@ def test_the_command_measures_along_one_run_and_reports(
     raw["tasks"].pop("stars")
     assert main(["affinity", str(write_config(file, raw)), "--output", str(output)]) == 2
     assert "expected at least two" in capsys.readouterr().err
+
+
+def test_what_a_sharing_layer_shares_steps_too(small_config: SmallConfig, tmp_path: Path) -> None:
+    raw = small_config(tasks=("sentiment", "stars"), steps=1, batches="metabatch")
+    raw["encoder"]["train"] = "frozen"
+    raw["sharing"] = "mmoe"
+    file, output = write_config(tmp_path / "small.yaml", raw), tmp_path / "affinity"
+    assert main(["affinity", str(file), "--output", str(output), "--every", "1"]) == 0
+    mean = json.loads((output / "affinity.json").read_text())["mean"]
+    assert mean["sentiment/sentiment"] > 0
+
+
+def test_a_run_that_ends_before_its_first_measurement_says_so(
+    small_config: SmallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = small_config(tasks=("sentiment", "stars"), steps=9, evaluate_every=1, batches="metabatch")
+    raw["training"] |= {"learning_rate": 1e-12, "encoder_learning_rate": 1e-12}
+    raw["selection"]["patience"] = 1
+    file = write_config(tmp_path / "small.yaml", raw)
+    assert main(["affinity", str(file), "--output", str(tmp_path / "affinity"), "--every", "9"]) == 2
+    assert "patience ended the run at step 2, before the first measurement" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "fast"])
+def test_a_rate_that_is_no_step_is_refused(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["affinity", "file.yaml", "--output", "folder", f"--rate={rate}"])
+    assert f"expected a number above 0, found '{rate}'" in capsys.readouterr().err

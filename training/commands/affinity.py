@@ -1,7 +1,6 @@
 """Train once, jointly, and measure which tasks help which."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +12,8 @@ from training.checkpoint import RunFolder, write_text_atomically
 from training.comparison.affinities import write_affinities
 from training.comparison.report import HTML_FILE, MARKDOWN_FILE
 from training.config.file import load_config
-from training.errors import ConfigError
+from training.config.sharing import WITHOUT_SHARED_PARAMETERS
+from training.errors import ConfigError, TrainingError
 from training.history import rounded
 from training.identity import code_commit, config_hash
 from training.observing import Observers
@@ -39,8 +39,12 @@ def affinity(config_file: Path, output: Path, *, every: int, rate: float, consol
     faults = []
     if len(config.tasks) < 2:
         faults.append("tasks: affinity is between tasks: expected at least two")
-    if config.encoder.train == "frozen":
-        faults.append("encoder.train: affinity is a matter of shared parameters that train: set full")
+    shares = config.sharing is not None and config.sharing.name not in WITHOUT_SHARED_PARAMETERS
+    if config.encoder.train == "frozen" and not shares:
+        faults.append(
+            "encoder.train: affinity is a matter of shared parameters that train: set full, or take a "
+            "sharing layer"
+        )
     if config.training.unfreeze_every is not None:
         faults.append(
             "training.unfreeze_every: the parameters that step must be the same all along: leave it out"
@@ -49,7 +53,6 @@ def affinity(config_file: Path, output: Path, *, every: int, rate: float, consol
         raise ConfigError(str(config_file), faults)
     run = build_run(config, RunFolder(output))
     trainer, steps = run.trainer, run.trainer.settings.steps
-    trainer.settings = replace(trainer.settings, evaluate_every=steps)
     every = min(every, steps)
     lookahead = Lookahead(rate=rate, max_grad_norm=config.training.max_grad_norm)
     probe = AffinityProbe(
@@ -64,6 +67,11 @@ def affinity(config_file: Path, output: Path, *, every: int, rate: float, consol
     say(console, f"{config.name}: {steps} steps, measured at every {every}.")
     with RunObserver(console, output / "tensorboard", steps=steps, first_step=0) as shown:
         trainer.fit(Observers([shown, probe]), lambda *_: None)
+    if not probe.measured:
+        raise TrainingError(
+            f"{config.name}: patience ended the run at step {trainer.step}, before the first measurement; "
+            f"expected an --every of at most that, found {every}"
+        )
     measured = {
         step: {"/".join(pair): value for pair, value in found.items()}
         for step, found in probe.measured.items()
