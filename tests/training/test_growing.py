@@ -121,15 +121,21 @@ def test_flags_that_need_each_other_are_told(
 
 
 def test_growing_says_what_comes_next(
-    tmp_path: Path, tiny_bundle: Path, tiny_encoder: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tiny_bundle: Path,
+    tiny_encoder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bundles" / "tiny").mkdir(parents=True)
     file = write_config(tmp_path / "grown.yaml", growing_config(tmp_path, tiny_encoder, steps=1))
     run = tmp_path / "run"
     given = ["--from", str(tiny_bundle), "--add", "tone", "--output", str(run)]
     assert main(["fit", str(file), *given]) == 0
     shown = capsys.readouterr().out
     assert "MB of encoder outputs (mean) stored\n" in shown
-    assert f"Next: python -m export {run} --into {tiny_bundle} --output bundles/tiny\n" in shown
+    assert f"Next: python -m export {run} --into {tiny_bundle} --output bundles/tiny_2\n" in shown
 
 
 @pytest.mark.integration

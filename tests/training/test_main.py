@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,8 +38,12 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_run_is_trained_evaluated_and_finished(
-    small_config: SmallConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_config: SmallConfig,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     file, run = write_config(tmp_path / "small.yaml", small_config(steps=4)), tmp_path / "runs" / "small"
     assert main(["fit", str(file), "--output", str(run)]) == 0
     index = RunFolder(run).index
@@ -128,6 +135,38 @@ def test_evaluating_what_is_no_run_is_a_one_line_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "is neither a checkpoint" in error_of(["evaluate", str(tmp_path)], capsys)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("fit", "With --resume the same command goes on"),
+        ("pretrain", "With --resume the same command goes on"),
+        ("affinity", "Nothing is kept"),
+        ("compare", "Finished runs are kept"),
+    ],
+)
+def test_an_interrupted_command_tells_what_it_has_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, expected: str
+) -> None:
+    file = tmp_path / "pipe.yaml"
+    os.mkfifo(file)
+
+    def interrupt() -> None:
+        with file.open("w"):  # once the command reads
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            done.wait()
+
+    done = threading.Event()
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        assert main([command, str(file), "--output", str(tmp_path / "out")]) == 130
+    finally:
+        done.set()
+        thread.join()
+    assert f"Stopped. {expected}" in (told := capsys.readouterr().err)
+    assert ("--resume" in told) == (command in ("fit", "pretrain"))
 
 
 def test_an_unknown_command_says_how_to_call_it(capsys: pytest.CaptureFixture[str]) -> None:

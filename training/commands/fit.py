@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,17 @@ def fit(
 
 
 def _next_command(config: Config, output: Path) -> str:
+    target = _free(Path("bundles") / config.name)
     if config.growth is None or config.growth.joint:
-        return f"python -m export {output} --output bundles/{config.name}"
+        return f"python -m export {output} --output {target}"
     bundle = config.growth.source if find_source(Path(config.growth.source)).is_bundle else "BUNDLE"
-    return f"python -m export {output} --into {bundle} --output bundles/{config.name}"
+    return f"python -m export {output} --into {bundle} --output {target}"
+
+
+def _free(folder: Path) -> Path:
+    """The folder, or the first of those with a number behind its name that is not there."""
+    others = (folder.with_name(f"{folder.name}_{number}") for number in count(2))
+    return next(each for each in chain([folder], others) if not each.exists())
 
 
 def fit_config(
