@@ -1,5 +1,6 @@
 """A frozen encoder's outputs, each computed once and kept in files: an epoch then costs only the heads."""
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from training.batches import Batch, pad
+from training.checkpoint import STAGING_PREFIX
 from training.encoding import LAST_HIDDEN_STATE, Encoder
 from training.encoding_files import Key, Plan, Stored, keys_of, names_of, opened
 from training.tokenization import TokenSequence
@@ -71,7 +73,7 @@ class EncodingStore:
         found = next((each for each in every if each is not None), None)
         if found is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(prefix=".", dir=self._folder) as staging:
+            with TemporaryDirectory(prefix=STAGING_PREFIX, dir=self._folder) as staging:
                 _fill(encoder, plans, Path(staging) / files.name, on_encoded)
                 _rename_once(Path(staging) / files.name, files)
             found = opened(files, plans)
@@ -106,6 +108,12 @@ class EncodingStore:
                 left -= plan.num_bytes
                 fitting[reading] = plan
         return fitting
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Drop what a killed process had half filled. Only before any process fills the folder."""
+    for leftover in folder.glob(f"{STAGING_PREFIX}*"):
+        shutil.rmtree(leftover)
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from tests.training.conftest import Recorder, start_run
 from training.assembly.encodings import store_encodings
 from training.assembly.run import Run
 from training.batches import Batch, pad
-from training.checkpoint import RunFolder
+from training.checkpoint import STAGING_PREFIX, RunFolder
 from training.commands.evaluate import evaluate_run
 from training.commands.fit import fit_config
 from training.config.file import parse_config
@@ -157,6 +157,26 @@ def test_an_interrupted_filling_leaves_nothing_to_be_opened(tmp_path: Path) -> N
     with pytest.raises(InterruptedError):
         EncodingStore(tmp_path, max_bytes=10**6).open(CountingEncoder(), {"mean": [ONE]}, on_encoded=stop)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_had_half_stored_is_cleared_before_the_next(
+    small_config: SmallConfig, tmp_path: Path
+) -> None:
+    raw = frozen(small_config(steps=2))
+    start_run(raw, tmp_path / "run")
+    half = tmp_path / "run" / "encodings" / f"{STAGING_PREFIX}x"
+    half.mkdir(parents=True)
+    (half / "mean.npy").write_bytes(b"0")
+    with pytest.raises(InterruptedError):
+        fit_config(
+            parse_config(raw),
+            tmp_path / "run",
+            resume=True,
+            console=Console(quiet=True),
+            watching=[Recorder(stop_after=1)],
+        )
+    assert not half.exists()
+    assert list((tmp_path / "run" / "encodings").iterdir()) != []
 
 
 def test_of_two_runs_that_fill_the_same_files_at_once_both_can_read(tmp_path: Path) -> None:

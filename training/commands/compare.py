@@ -21,6 +21,7 @@ from training.comparison.results import RESULTS_FOLDER, ResultsFolder, finished_
 from training.comparison.study import JOINT, Study, load_outline, load_study, study_of
 from training.comparison.training_run import measure_speed, train_planned
 from training.comparison.view import ComparisonView
+from training.encoding_store import clear_leftovers
 from training.errors import ConfigError, TrainingError
 from training.identity import config_hash, identity_of
 from training.progress import say
@@ -61,6 +62,7 @@ class Comparison:
         Args:
             only: Of the single-task runs, those of these tasks; all if None.
         """
+        clear_leftovers(self._output / RUNS_FOLDER / ENCODINGS_FOLDER)
         variants = planned_variants(self._study)
         baseline = [run for run in variants if run.variant == self._study.outline.baseline]
         failed = self._train(baseline)

@@ -15,6 +15,7 @@ from training.commands.evaluate import evaluate_run
 from training.commands.growing import report_growth
 from training.config.file import dump_config, load_config
 from training.config.schema import Config
+from training.encoding_store import clear_leftovers
 from training.history import HistoryWriter, read_history, task_bests
 from training.identity import identity_of
 from training.observing import Observer, Observers
@@ -82,6 +83,7 @@ def fit_config(
     processes = this_process()
     if processes.is_main_process:
         folder.start(dump_config(config), resume=resume, identity=identity_of(config))
+        clear_leftovers(folder.encodings)
     processes.wait_for_everyone()
     index = folder.index
     if index is not None and index.finished:
