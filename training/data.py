@@ -92,7 +92,9 @@ def _read(source: str | HubSplit, columns: Sequence[str]) -> Any:  # noqa: ANN40
             return datasets.load_dataset(source.hub, source.config, split=source.split)
         if Path(source).stat().st_size == 0:
             raise DataError(f"{source} is empty")
-        loader = DATA_SUFFIXES[Path(source).suffix]
+        loader = DATA_SUFFIXES.get(Path(source).suffix)
+        if loader is None:
+            raise DataError(f"{source} is no {', '.join(DATA_SUFFIXES)} file")
         as_text = {"converters": dict.fromkeys(columns, str), "keep_default_na": False}
         options = as_text if loader == "csv" else {}
         return datasets.load_dataset(loader, data_files=source, split="train", **options)

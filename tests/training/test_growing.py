@@ -1,11 +1,12 @@
 """Heads added to a trained encoder: from a run, and from a bundle's graph."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from export.joining import encoder_fingerprint
 from export.manifest import Manifest, read_manifest
@@ -101,6 +102,18 @@ def test_what_a_bundle_cannot_give_a_head_is_refused(
     message = refused(config, tiny_bundle, tmp_path / "head", capsys)
     assert "tasks.tone.head: it takes its shape from the encoder's configuration" in message
     assert "sub_encoder with num_heads" in message
+
+
+def test_a_source_whose_encoder_has_other_weights_is_named(
+    tmp_path: Path, tiny_run: Path, tiny_encoder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(tiny_run, tmp_path / "copy"))
+    file = resolve_checkpoint(copy) / MODEL_FILE
+    weights = load_file(file)
+    save_file({f"{name}.x" if ".pooler." in name else name: w for name, w in weights.items()}, file)
+    message = refused(growing_config(tmp_path, tiny_encoder), copy, tmp_path / "grown", capsys)
+    assert f"{resolve_checkpoint(copy)} is damaged: Error(s) in loading state_dict" in message
+    assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,14 @@ def test_evaluate_writes_dev_metrics_and_is_quiet_away_from_a_terminal(copied_ru
     }
 
 
+def test_a_file_of_no_known_kind_is_a_one_line_error(
+    copied_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dev.tsv").write_text("text\tvalue\n")
+    message = error_of(["evaluate", str(copied_run), "--data", f"stars={tmp_path / 'dev.tsv'}"], capsys)
+    assert message == f"{tmp_path / 'dev.tsv'} is no .jsonl, .json, .csv, .parquet file"
+
+
 @pytest.mark.integration
 def test_another_file_is_measured_and_nothing_of_it_is_kept(
     copied_run: Path, capsys: pytest.CaptureFixture[str]

@@ -77,7 +77,7 @@ def find_origin(config: Config) -> Origin:
     try:
         return _of_checkpoint(source, config, known)
     except UNREADABLE as error:
-        raise CheckpointError(f"{source.place} is damaged: {error}") from error
+        raise _damaged(source, error) from error
 
 
 def _of_checkpoint(source: Source, config: Config, known: list[str]) -> Origin:
@@ -95,11 +95,21 @@ def _of_checkpoint(source: Source, config: Config, known: list[str]) -> Origin:
         encoder.load_state_dict(_under("encoder.", weights))
         return encoder
 
+    def open_readable() -> Encoder:
+        try:
+            return open_encoder()
+        except UNREADABLE as error:
+            raise _damaged(source, error) from error
+
     return Origin(
         tokenizer_json=(source.place / TOKENIZER_FILE).read_text(encoding="utf-8"),
-        open_encoder=open_encoder,
+        open_encoder=open_readable,
         heads={task: _under(f"heads.{task}.", weights) for task in known},
     )
+
+
+def _damaged(source: Source, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{source.place} is damaged: {' '.join(str(error).split())}")
 
 
 def _under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
