@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from training.comparison.results import RunResult, run_name
-from training.comparison.study import Study
+from training.comparison.study import ALONE, Study
 from training.config.schema import Config
-from training.config.unshared import ALONE
+from training.config.unshared import UNSHARED
 from training.identity import config_hash
 
 
@@ -72,7 +72,7 @@ def planned_single_tasks(study: Study, results: Mapping[str, RunResult]) -> list
 
 def single_task_name(task: str) -> str:
     """Of a task's own runs. A variant's name has no dot."""
-    return f"alone.{task}"
+    return f"{ALONE}.{task}"
 
 
 def single_task_config(config: Config, task: str, *, batches: int, joint_steps: int) -> Config:
@@ -90,7 +90,7 @@ def single_task_config(config: Config, task: str, *, batches: int, joint_steps: 
     every = config.training.evaluate_every
     if every is not None:
         every = max(1, round(every * steps / joint_steps))
-    training = config.training.model_copy(update={**ALONE, "steps": steps, "evaluate_every": every})
+    training = config.training.model_copy(update={**UNSHARED, "steps": steps, "evaluate_every": every})
     return config.model_copy(
         update={
             "name": f"{config.name}_{task}",

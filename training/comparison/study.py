@@ -20,6 +20,8 @@ BUDGET = ("steps", "epochs")
 """Fields of ``training`` that are the same in all runs."""
 JOINT = "joint"
 """The only variant where no study names any."""
+ALONE = "alone"
+"""Stands for the tasks' own runs together."""
 
 
 class Overrides(Section):
@@ -201,6 +203,8 @@ def _build(config: StudyConfig, base: object, file: Path) -> Study:
 
 def _faults(config: StudyConfig) -> Iterator[str]:
     names = [variant.name for variant in config.variants]
+    if ALONE in names:
+        yield f"variants: {ALONE!r} is what reports call each task's own run; take another name"
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"variants: {name!r} is there twice"
     if config.baseline is not None and config.baseline not in names:

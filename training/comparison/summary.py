@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from training.comparison.results import RunResult
+from training.comparison.study import ALONE
 
 MEAN = "mean"
 """Key of the mean over the tasks, beside the tasks' own names."""
@@ -136,13 +137,13 @@ def summarise(results: Iterable[RunResult], *, baseline: str) -> Summary | None:
     """
     by_variant: dict[str, list[RunResult]] = {}
     for result in results:
-        by_variant.setdefault("alone" if result.task is not None else result.variant, []).append(result)
+        by_variant.setdefault(ALONE if result.task is not None else result.variant, []).append(result)
     first = by_variant.get(baseline)
     if not first:
         return None
     metrics = {task: next(iter(values)) for task, values in first[0].dev.items()}
     rows = {name: _row(name, found, list(metrics)) for name, found in by_variant.items()}
-    alone = rows.pop("alone", None)
+    alone = rows.pop(ALONE, None)
     best_first = sorted(rows.values(), key=lambda row: -(row.mean(MEAN) or -math.inf))
     every = [*rows.values(), *([alone] if alone is not None else [])]
     spreads = {key: spread for key in (*metrics, MEAN) if (spread := _pooled(every, key)) is not None}

@@ -10,7 +10,7 @@ from training.config.optimization import (
 )
 from training.config.schema import Config
 
-ALONE: Mapping[str, object] = {
+UNSHARED: Mapping[str, object] = {
     "batches": BatchesConfig(),
     "sampling": PlainSamplingConfig(),
     "example_sampling": "in_turn",
@@ -21,7 +21,7 @@ ALONE: Mapping[str, object] = {
     "conflict_probe": False,
 }
 """Settings of ``training`` that say how tasks share a run, as they are for one task by itself."""
-SEPARATE: Mapping[str, object] = {**ALONE, "layer_decay": None, "unfreeze_every": None}
+SEPARATE: Mapping[str, object] = {**UNSHARED, "layer_decay": None, "unfreeze_every": None}
 """The same where no encoder trains either, and heads have nothing in common."""
 
 

@@ -95,6 +95,7 @@ def test_mistakes_of_a_study_are_told_together(study_of: Callable[..., Study]) -
         ({"variants": [{"name": "a", "trainings": {}}]}, "variants.0.trainings: unknown key"),
         ({"variants": []}, "variants: Tuple should have at least 1 item"),
         ({"variants": [{"name": "a.b"}]}, "variants.0.name: String should match pattern"),
+        ({"variants": [{"name": "alone"}]}, "variants: 'alone' is what reports call each task's own run"),
         ({"variants": [{"name": "a"}], "seeds": []}, "seeds: Tuple should have at least 1 item"),
     ],
 )
