@@ -128,6 +128,9 @@ def build_run(config: Config, folder: RunFolder) -> Run:
     Raises:
         TrainingError: For anything in data or weights that the user can correct.
     """
+    process = this_process()  # joined our way: the accelerator keeps to it
+    if config.training.mixed_precision == "fp16" and process.device.type == "cpu":
+        raise ConfigError(config.name, ["training.mixed_precision: fp16 needs a GPU; set bf16 or no"])
     origin = find_origin(config)
     tokenizer = build_tokenizer(origin.tokenizer_json, config.encoder.max_length)
     data = build_data(config, tokenizer)
@@ -135,7 +138,6 @@ def build_run(config: Config, folder: RunFolder) -> Run:
 
     torch.manual_seed(config.seed)
     model = _build_checked_model(config, origin)
-    this_process()  # joined our way: the accelerator keeps to it
     accelerator = Accelerator(
         mixed_precision=config.training.mixed_precision,
         gradient_accumulation_steps=config.training.gradient_accumulation,

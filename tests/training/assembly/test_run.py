@@ -52,6 +52,14 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_exactly(
     assert run.folder.index == reference.folder.index
 
 
+def test_fp16_is_refused_where_it_would_be_float32_without_a_word(
+    small_config: SmallConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    with pytest.raises(ConfigError, match=r"training\.mixed_precision: fp16 needs a GPU; set bf16 or no"):
+        start_run(small_config(mixed_precision="fp16"), tmp_path / "run")
+
+
 def weights_of(run: Run) -> dict[str, list[float]]:
     return {name: tensor.flatten().tolist() for name, tensor in run.trainer.model.state_dict().items()}
 
