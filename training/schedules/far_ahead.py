@@ -1,5 +1,6 @@
 """Skipping tasks far ahead: a task whose loss has fallen much further than the others' waits for them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,8 +40,9 @@ class FarAhead:
         return frozenset(name for name, rate in rates.items() if rate < mean - self._margin)
 
     def end_step(self, losses: Mapping[str, float]) -> None:
-        """Average in the step's losses."""
-        for name, loss in losses.items():
+        """Average in the step's losses, but for what an overflow of fp16 made infinite."""
+        finite = {name: loss for name, loss in losses.items() if math.isfinite(loss)}
+        for name, loss in finite.items():
             self._counts[name] += 1
             if self._counts[name] <= self._initial_steps:
                 self._initial[name] += loss / self._initial_steps

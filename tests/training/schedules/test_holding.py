@@ -1,4 +1,5 @@
 import json
+import math
 from collections import Counter
 from itertools import pairwise
 
@@ -105,6 +106,15 @@ def test_a_task_is_held_when_its_loss_has_fallen_much_further() -> None:
 @given(falls=st.fixed_dictionaries({"a": st.floats(0.8, 1), "b": st.floats(0.8, 1), "c": st.floats(0.8, 1)}))
 def test_the_task_furthest_behind_is_never_held(falls: dict[str, float]) -> None:
     assert max(falls, key=lambda name: falls[name]) not in far_ahead(falls).held
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_not_averaged_in(broken: float) -> None:
+    rule = far_ahead({"fast": 0.9, "slow": 1.0})
+    held = rule.held
+    assert held == {"fast"}
+    rule.end_step({"fast": broken, "slow": broken})
+    assert rule.held == held
 
 
 def test_units_do_not_matter() -> None:
