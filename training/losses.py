@@ -156,6 +156,6 @@ def _tensor(weights: ClassWeights, like: Tensor) -> Tensor | None:
 
 
 def _weights(numerator: NDArray[np.int64] | float, counts: NDArray[np.int64]) -> tuple[float, ...]:
-    """A label that never occurs has nothing to weigh: 1."""
-    ratios = np.where(counts > 0, numerator / np.maximum(counts, 1), 1.0)
+    """A label that never occurs, or always does, has nothing to weigh: 1."""
+    ratios = np.where((counts > 0) & (np.asarray(numerator) > 0), numerator / np.maximum(counts, 1), 1.0)
     return tuple(float(ratio) for ratio in ratios)

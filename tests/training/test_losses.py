@@ -112,8 +112,10 @@ def test_the_focal_loss_of_sets_tends_to_binary_cross_entropy(
 
 
 def test_balanced_sets_weigh_presence_by_how_rare_it_is() -> None:
-    balanced = MultiLabelLoss(class_weights="balanced").balanced_by(np.array([2, 8, 0]), 10)
-    assert balanced.class_weights == pytest.approx((4.0, 0.25, 1.0))
+    balanced = MultiLabelLoss(class_weights="balanced").balanced_by(np.array([2, 8, 0, 10]), 10)
+    assert balanced.class_weights == pytest.approx((4.0, 0.25, 1.0, 1.0)), (
+        "always and never: nothing to weigh"
+    )
 
 
 def test_smoothed_sets_aim_short_of_certainty() -> None:
