@@ -9,11 +9,11 @@ from transformers import GPT2Config
 
 from tests.support.families import VOCAB_SIZE, tiny_family
 from tests.support.processes import kill_when, start
-from tests.support.tiny import write_config
+from tests.support.tiny import WORDS, write_config, write_rows
 from tests.support.tiny_kinds import write_kinds
 from tests.training.conftest import start_run
 from training.__main__ import main
-from training.assembly.pretraining import maskable_texts, texts_of
+from training.assembly.pretraining import build_pretrainer, maskable_texts, texts_of
 from training.config.file import parse_config
 from training.encoder import load_encoder, load_tokenizer_json
 from training.errors import WeightsError
@@ -58,6 +58,20 @@ def test_nothing_of_a_long_text_is_lost(tiny_encoder: Path) -> None:
             if word != NO_WORD]  # fmt: skip
     tokenizer.no_truncation()
     assert kept == tokenizer.encode(long, add_special_tokens=False).ids
+
+
+def test_a_long_text_is_held_out_as_a_whole(config: dict[str, Any], tmp_path: Path) -> None:
+    rows = [{"text": " ".join([word] * 60), "mood": "fine"} for word in WORDS[:10]]
+    config["tasks"] = {"sentiment": config["tasks"]["sentiment"]}
+    config["tasks"]["sentiment"]["data"]["train"] = write_rows(tmp_path / "long.jsonl", rows)
+    config["pretraining"]["held_out"] = 0.5
+    pretrainer = build_pretrainer(parse_config(config))
+    learnt, aside = (
+        {token for text in texts for token, word in zip(text.input_ids, text.words, strict=True) if word >= 0}
+        for texts in (pretrainer._texts, pretrainer._held_out)
+    )
+    assert len(pretrainer._held_out) > len(aside) == 5
+    assert learnt.isdisjoint(aside)
 
 
 def test_the_held_out_loss_falls_and_the_folder_is_an_encoder_with_its_pooler(

@@ -39,7 +39,10 @@ def build_pretrainer(config: Config) -> Pretrainer:
     tokenizer = build_tokenizer(tokenizer_json, config.encoder.max_length)
     torch.manual_seed(config.seed)
     model = load_masked_lm(config.encoder.model)
-    texts, held_out = _split(maskable_texts(tokenizer, texts_of(config)), settings.held_out, config.seed)
+    to_learn, aside = _split(texts_of(config), settings.held_out, config.seed)
+    texts, held_out = maskable_texts(tokenizer, to_learn), maskable_texts(tokenizer, aside)
+    if not texts:
+        raise DataError("Further pre-training needs texts, and the tasks' train data has none.")
     masking = Masking(
         share=settings.mask_share,
         whole_word=settings.whole_word,
@@ -84,14 +87,10 @@ def texts_of(config: Config) -> list[str]:
 def maskable_texts(tokenizer: Tokenizer, texts: list[str]) -> list[MaskableText]:
     """Tokenise texts; a long one becomes several, so that nothing of it is lost.
 
-    Raises:
-        DataError: If there is nothing to hide.
+    One in which there is nothing to hide is left out.
     """
     parts = (part for each in tokenizer.encode_batch(texts) for part in (each, *each.overflowing))
-    found = [text for text in map(_maskable, parts) if max(text.words) > NO_WORD]
-    if not found:
-        raise DataError("Further pre-training needs texts, and the tasks' train data has none.")
-    return found
+    return [text for text in map(_maskable, parts) if max(text.words) > NO_WORD]
 
 
 def save_encoder(pretrainer: Pretrainer, config: Config, folder: Path) -> None:
@@ -124,11 +123,9 @@ def _maskable(encoding: Encoding) -> MaskableText:
     )
 
 
-def _split(
-    texts: list[MaskableText], fraction: float, seed: int
-) -> tuple[list[MaskableText], list[MaskableText]]:
-    """Texts to learn from and to hold out."""
-    size = min(round(fraction * len(texts)), MAX_HELD_OUT, len(texts) - 1)
+def _split(texts: list[str], fraction: float, seed: int) -> tuple[list[str], list[str]]:
+    """Texts to learn from and to hold out: whole ones, so that no part of a long one is seen by both."""
+    size = max(0, min(round(fraction * len(texts)), MAX_HELD_OUT, len(texts) - 1))
     order = np.random.default_rng(seed).permutation(len(texts))
     return [texts[index] for index in np.sort(order[size:])], [
         texts[index] for index in np.sort(order[:size])
