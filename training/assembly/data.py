@@ -38,9 +38,12 @@ class RunData:
 
 def build_tasks(config: Config) -> dict[str, Task]:
     """All tasks without their data, in the order of the file."""
-    return {
-        name: Task(name=name, kind=build_kind(task, max_length=config.encoder.max_length), weight=task.weight)
+    kinds = {
+        name: build_kind(task, max_length=config.encoder.max_length, seed=config.seed)
         for name, task in config.tasks.items()
+    }
+    return {
+        name: Task(name=name, kind=kind, weight=config.tasks[name].weight) for name, kind in kinds.items()
     }
 
 

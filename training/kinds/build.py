@@ -29,12 +29,13 @@ STRIDE_DIVISOR = 4
 """The default stride is at most this part of ``max_length``."""
 
 
-def build_kind(config: TaskConfig, *, max_length: int) -> Kind:
+def build_kind(config: TaskConfig, *, max_length: int, seed: int) -> Kind:
     """The kind with its columns, labels and loss.
 
     Args:
         config: The task's section; a tagging task's with its labels.
         max_length: Of the encoder.
+        seed: Of the run.
     """
     match config:
         case ClassificationConfig() | PairClassificationConfig():
@@ -85,6 +86,7 @@ def build_kind(config: TaskConfig, *, max_length: int) -> Kind:
                 if config.stride is None
                 else config.stride,
                 distractors=config.distractors,
+                seed=seed,
                 max_answer_tokens=config.max_answer_tokens,
                 context_column=config.context,
                 question_column=config.question,

@@ -78,6 +78,7 @@ class QuestionAnswering(Kind):
         stride: Tokens that neighbouring windows of a long context share.
         distractors: Windows of other contexts that training shows beside each question, to learn that they
             have no answer: most windows of a long context are such.
+        seed: Of the run; the distractors depend on it and the examples alone.
         max_answer_tokens: Of an answer.
         context_column: Column of the context.
         question_column: Column of the question.
@@ -90,6 +91,7 @@ class QuestionAnswering(Kind):
     labels = None
     stride: int
     distractors: int = 0
+    seed: int = 0
     max_answer_tokens: int = 30
     context_column: str = "context"
     question_column: str = "question"
@@ -164,12 +166,12 @@ class QuestionAnswering(Kind):
         place_of = {context: place for place, context in enumerate(contexts)}
         if len(contexts) == 1:
             return examples
-        generator = np.random.default_rng(len(contexts))
+        generator, others = np.random.default_rng(self.seed), len(contexts) - 1
         added = []
         for example in examples:
             own = place_of[example.input["context"]]
-            for step in generator.integers(1, len(contexts), size=self.distractors):
-                other = contexts[(own + int(step)) % len(contexts)]
+            for step in generator.choice(others, size=min(self.distractors, others), replace=False):
+                other = contexts[(own + 1 + int(step)) % len(contexts)]
                 added.append(replace(example, input={**example.input, "context": other}, target=()))
         return Examples(origin=examples.origin, items=(*examples.items, *added))
 

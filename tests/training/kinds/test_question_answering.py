@@ -115,6 +115,27 @@ def test_training_counts_windows_and_evaluation_questions(tiny_encoder: Path) ->
     assert np.concatenate(learnt.targets).tolist() == np.concatenate(whole.targets).tolist()
 
 
+def test_distractors_are_other_contexts_each_once_and_drawn_by_the_runs_seed(tiny_encoder: Path) -> None:
+    contexts = [f"the {word} is here" for word in WORDS[:12]]
+    examples, tokenizer = (
+        examples_of([example_of(context, "is") for context in contexts]),
+        tokenizer_of(tiny_encoder),
+    )
+
+    def beside(seed: int, distractors: int = 4) -> list[list[str]]:
+        kind = QuestionAnswering(stride=4, distractors=distractors, seed=seed)
+        learnt = [passage.context for passage in kind.encode_for_training(examples, tokenizer).references]
+        added = learnt[len(contexts) :]
+        return [added[start : start + distractors] for start in range(0, len(added), distractors)]
+
+    found = beside(0)
+    assert len(found) == len(contexts)
+    for own, others in zip(contexts, found, strict=True):
+        assert len({own, *others}) == 5
+    assert beside(0) == found != beside(1)
+    assert {len(set(others)) for others in beside(0, distractors=11)} == {11}
+
+
 def test_the_loss_is_the_mean_over_start_and_end_and_knows_no_padding(tiny_encoder: Path) -> None:
     learnt = KIND.encode_for_training(
         examples_of([example_of("lamp blue", "blue"), example_of("my lamp is very big and red")]),
