@@ -150,7 +150,9 @@ class Trainer:
 
     @property
     def batches(self) -> dict[str, int]:
-        """Batches of each task that the run has learnt from."""
+        """Batches of each task that the run has learnt from; parts of one are added up."""
+        if self._choose is not None:
+            return {name: round(learnt) for name, learnt in self._choose.learnt.items()}
         return {name: stream.num_drawn for name, stream in self._streams.items()}
 
     def save_state(self, file: Path) -> None:
@@ -279,6 +281,8 @@ class Trainer:
         parts |= {f"stream/{name}": stream for name, stream in self._streams.items()}
         if self._averaged is not None:
             parts["averaged"] = self._averaged
+        if self._choose is not None:
+            parts["choose"] = self._choose
         if self._accelerator.scaler is not None:
             parts["scaler"] = self._accelerator.scaler
         return parts

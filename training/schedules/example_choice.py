@@ -1,6 +1,7 @@
 """Uncertainty sampling in the loop: each task offers a batch, the most uncertain examples are learnt from."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ class MostUncertain:
         model: That trains.
         tasks: By name.
         train: Examples of each task.
+
+    Attributes:
+        learnt: Batches of each task that were chosen so far, parts of one added up.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class MostUncertain:
         self._model = model
         self._tasks = tasks
         self._train = train
+        self.learnt = dict.fromkeys(tasks, 0.0)
 
     def __call__(self, candidates: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
         """The chosen among the candidates.
@@ -41,6 +46,20 @@ class MostUncertain:
         Args:
             candidates: Numbers of each task's examples, at least one.
         """
+        chosen = self._choose(candidates)
+        for name, each in chosen.items():
+            self.learnt[name] += len(each) / len(candidates[name])
+        return chosen
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learnt from."""
+        return {"learnt": dict(self.learnt)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved place."""
+        self.learnt = dict(state["learnt"])
+
+    def _choose(self, candidates: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
         scored = [name for name in candidates if self._tasks[name].kind.name in SCORED]
         if not scored:
             return dict(candidates)
