@@ -5,8 +5,9 @@ here, for a request that is the same in every word.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from service.byte_lru import ByteLRU
@@ -17,6 +18,11 @@ from service.kinds.base import AnswerOptions
 MAX_INPUTS = 16
 """Inputs of a request that is remembered. Those of a job hardly ever come again as they were, and would push
 out what does."""
+
+
+MAX_VALUES = 10_000
+"""Objects that answers may be made of to be remembered. To weigh them takes the event loop a millisecond;
+those of long texts are a million."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,25 +58,33 @@ class AnswerCache:
 
     def put(self, question: Question, prediction: Prediction) -> None:
         """Keep an answer, as one to which nothing was computed."""
-        if self._takes(question):
+        if self._takes(question) and _is_small(prediction):
             self.predictions.put(question.key(), prediction.repeated())
 
     def _takes(self, question: Question) -> bool:
         return self.predictions.max_bytes > 0 and len(question.inputs) <= MAX_INPUTS
 
 
+def _is_small(prediction: Prediction) -> bool:
+    looked_at = islice(_all_within(prediction.answers), MAX_VALUES + 1)
+    return sum(1 for _ in looked_at) <= MAX_VALUES
+
+
 def _size_of(prediction: Prediction) -> int:
     """At least what it holds: labels, which all answers of a task share, are charged to each of them."""
     counted = (prediction, prediction.usage, *prediction.usage.counts().values())
-    return (
-        sum(map(sys.getsizeof, counted)) + _deep_size(prediction.answers) + _deep_size(prediction.sequences)
-    )
+    held = chain(counted, _all_within(prediction.answers), _all_within(prediction.sequences))
+    return sum(map(sys.getsizeof, held))
 
 
-def _deep_size(value: Any) -> int:  # noqa: ANN401 - whatever answers are made of
-    size = sys.getsizeof(value)
-    if isinstance(value, dict):
-        return size + sum(_deep_size(key) + _deep_size(each) for key, each in value.items())
-    if isinstance(value, list):
-        return size + sum(map(_deep_size, value))
-    return size
+def _all_within(value: Any) -> Iterator[Any]:  # noqa: ANN401 - whatever answers are made of
+    """It, and what it holds at any depth."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        if isinstance(each, dict):
+            waiting += each.keys()
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each

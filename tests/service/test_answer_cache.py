@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.answer_cache import MAX_INPUTS, AnswerCache, Question
+from service.answer_cache import MAX_INPUTS, MAX_VALUES, AnswerCache, Question
 from service.assembly import Runtime
 from service.engine import DEFAULT_OPTIONS, Prediction, Usage
 from service.inputs import ChoiceInput, PairInput, TaskInput
@@ -108,6 +108,20 @@ def test_a_jobs_requests_are_not_kept() -> None:
         cache.put(each, prediction())
     assert cache.get(few) is not None
     assert cache.get(many) is None
+
+
+def test_answers_of_a_million_values_are_not_even_weighed() -> None:
+    class Weighed(dict[str, Any]):
+        """One of many answers, which must not be looked at."""
+
+        def keys(self) -> Any:
+            raise AssertionError("every value was looked at")
+
+    cache = AnswerCache(1024 * KIB)
+    large: Any = {"tokens": [Weighed(), *([0.0] * MAX_VALUES)]}
+    usage = prediction().usage
+    cache.put(question(), Prediction(answers=[{"intent": large}], sequences={"intent": 1}, usage=usage))
+    assert cache.get(question()) is None
 
 
 def test_nothing_is_kept_where_it_is_off() -> None:
