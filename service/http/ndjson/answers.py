@@ -78,7 +78,7 @@ class LineAnswerer:
     priority: Priority
     request_id: str
     times: StageTimes
-    """Filled with those of the window that was answered last."""
+    """Windows overlap: of each stage, those of the window that went through it last."""
     tally: Tally = field(default_factory=Tally)
 
     async def answer(self, lines: Sequence[Line]) -> bytes:
