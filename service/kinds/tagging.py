@@ -1,19 +1,25 @@
 """Token tagging: spans with character offsets, or a label for every word."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.errors import RequestTooLarge
 from service.inputs import TokensInput
 from service.kinds.answers import EntitiesAnswer, Entity, TaggedToken, TokensAnswer
-from service.kinds.base import AnswerOptions, InputDecoder, Reader, Reading
+from service.kinds.base import AnswerOptions, InputDecoder, Reader, Reading, Readings
 from service.kinds.entities import OUTSIDE, decode_tags
 from service.kinds.scores import softmax
 from service.kinds.words import Span, first_tokens, split_words, token_words
 from service.tokenization import TextSequence
+
+MAX_WORDS = 100_000
+"""That the answers to a request tell of. Each is an object of some sixty bytes in the response, which is
+written on the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,35 @@ class TaggedWords:
     """Of each word the logits of its first token, one for each label; None where the label is."""
 
 
+class _WordDecoder(InputDecoder):
+    """May tell something of every word, of those, too, that the encoder does not read."""
+
+    def answers(self, readings: Readings, options: AnswerOptions) -> Sequence[EntitiesAnswer | TokensAnswer]:
+        """One answer for each input, one after the other.
+
+        Raises:
+            RequestTooLarge: If they tell of more words than fit one response.
+        """
+        answers = []
+        words = 0
+        for reading in readings.by_input():
+            answer = self.answer(reading, options)
+            told: Any = answer
+            words += max(len(told.get("tokens", ())), len(told.get("logits", ())))
+            if words > MAX_WORDS:
+                raise RequestTooLarge(
+                    f"The answer would tell of {words} words or more; at most {MAX_WORDS}. Split the request."
+                )
+            answers.append(answer)
+        return answers
+
+    @abstractmethod
+    def answer(self, reading: Reading, options: AnswerOptions) -> EntitiesAnswer | TokensAnswer:
+        """The answer for one input."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EntityDecoder(InputDecoder):
+class EntityDecoder(_WordDecoder):
     """Spans of the words whose tags mark them. A word without a token is outside of all."""
 
     options: ClassVar[tuple[str, ...]] = ("return_logits",)
@@ -74,7 +107,7 @@ class EntityDecoder(InputDecoder):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WordLabelDecoder(InputDecoder):
+class WordLabelDecoder(_WordDecoder):
     """A label for every word."""
 
     options: ClassVar[tuple[str, ...]] = ("return_logits",)

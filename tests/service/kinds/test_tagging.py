@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.errors import RequestTooLarge
 from service.inputs import TokensInput
 from service.kinds.base import AnswerOptions
 from service.kinds.registry import kind_of
+from service.kinds.tagging import MAX_WORDS
 from service.tokenization import FastTokenizer, TokenizedInput
 from tests.support.service_fakes import TAGS, FakeTokenizer, task
 from tests.support.service_readings import readings_of
@@ -60,6 +62,25 @@ def test_words_that_were_cut_off_are_outside_and_have_no_logits() -> None:
     answer = tag("a b c", [OUTSIDE, PER, INSIDE_PER], tokenizer=FakeTokenizer(3), return_logits=True)
     assert [each["text"] for each in answer["entities"]] == ["a b"]
     assert answer["logits"][2] is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "options"), [(PLAIN, {}), (BIO, {"return_logits": True})], ids=["labels", "logits"]
+)
+def test_answers_that_tell_of_every_word_are_refused_beyond_a_number_of_words(
+    entry: Any, options: dict[str, Any]
+) -> None:
+    texts = ["a " * (MAX_WORDS // 2), "a " * (MAX_WORDS // 2), "a", "never looked at"]
+    tokens = [(tokens_of(text, FakeTokenizer(3)),) for text in texts]
+    logits = np.zeros((3, len(entry.labels)))
+    reading = readings_of(*((text, logits) for text in texts), tokens=tokens)
+    with pytest.raises(RequestTooLarge, match=f"of {MAX_WORDS + 1} words or more; at most {MAX_WORDS}"):
+        kind_of(entry).decoder.answers(reading, AnswerOptions(**options))
+
+
+def test_entities_of_any_number_of_words_are_told() -> None:
+    text = "a " * (MAX_WORDS + 1)
+    assert tag(text, [OUTSIDE, PER, INSIDE_PER], tokenizer=FakeTokenizer(3))["entities"]
 
 
 def test_a_label_for_every_word_where_tags_mark_no_spans() -> None:
