@@ -3,6 +3,7 @@
 Arbiter and worker both import this module, so whatever takes time is imported where it is used.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import bentoml
@@ -41,7 +42,7 @@ class EncodeOnce:
     async def start(self) -> None:
         """Load the bundle and check it; the ports answer only after this."""
         from service.assembly import launch
-        from service.garbage import hide_from_collector
+        from service.garbage import hide_from_collector, hide_soon
         from service.http.admin.listener import AdminListener, open_socket
         from service.http.app import create_admin_app
         from service.settings import Settings
@@ -50,6 +51,8 @@ class EncodeOnce:
         settings = Settings()
         runtime = await launch(settings)
         hide_from_collector()
+        runtime.models.on_load = partial(hide_soon, anew=False)
+        runtime.models.on_unload = partial(hide_soon, anew=True)
         LIFECYCLE.get_ready(runtime)
         bound_shutdown(LIFECYCLE, drain_s=settings.drain_s)
         if (address := settings.admin_address) is not None:

@@ -7,7 +7,7 @@ last lease ends; an encoder closes with the last model that reads from it.
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -51,6 +51,10 @@ class ModelRegistry:
         # One change at a time: what a load has found must not close while it goes on.
         self._changing = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
+        self.on_load: Callable[[], None] = lambda: None
+        """Told when a model was loaded, or could not be."""
+        self.on_unload: Callable[[], None] = lambda: None
+        """Told when one has gone, after its last request."""
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
@@ -260,6 +264,8 @@ class ModelRegistry:
                 model.close()
             await self._encoders.stop_unused()
             raise
+        finally:
+            self.on_load()
         return model
 
     def _close_soon(self, model: Model) -> None:
@@ -273,3 +279,4 @@ class ModelRegistry:
                 self._retired.remove(model)
                 model.close()
             await self._encoders.stop_unused()
+        self.on_unload()

@@ -1,6 +1,8 @@
 import asyncio
 import gc
 import weakref
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from export.manifest import GoldenExample, Pooling
 from service.assembly import Runtime
 from service.errors import SelfCheckFailed, UnknownModel
-from service.garbage import hide_from_collector
+from service.garbage import hide_from_collector, hide_soon
 from service.models.registry import ModelRegistry
 from service.models.routing import Asked, Route
 from tests.support.service_fakes import (
@@ -87,16 +89,39 @@ async def test_a_bundle_with_another_encoder_shares_nothing_but_the_bounds() -> 
     assert (first.rows_encoded, second.rows_encoded) == (1, 1)
 
 
-async def test_an_encoder_that_was_there_at_the_start_is_let_go_with_its_last_model() -> None:
-    loaded = parts(version="2", fingerprint=OTHER)
-    async with running(parts(), loaded) as runtime:
+@pytest.fixture
+def hidden() -> Iterator[None]:
+    """All that is alive, from the collector; for this test alone."""
+    hide_from_collector()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("hidden")
+async def test_an_encoder_that_was_hidden_is_let_go_with_its_last_model_and_the_others_stay_hidden() -> None:
+    async with running(parts(), parts(version="2", fingerprint=OTHER)) as runtime:
         hide_from_collector()
+        runtime.models.on_load = partial(hide_soon, anew=False, delay_s=0.0)
+        runtime.models.on_unload = partial(hide_soon, anew=True, delay_s=0.0)
         first = weakref.ref(runtime.models.default.host)
         await runtime.models.load(path_of("2"))
+        await turns()
+        assert not is_shown(runtime.models.find(asked("2")).host), "hidden after its load"
         runtime.models.set_route("fake", Route(default="2"))
         await runtime.models.unload("fake", "1.2.3")
-        gc.collect()
+        await turns()
         assert first() is None
+        assert not is_shown(runtime.models.default.host)
+
+
+def is_shown(each: object) -> bool:
+    return any(each is seen for seen in gc.get_objects())
+
+
+async def turns() -> None:
+    """Let the loop do what is due."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def test_a_bundle_that_wants_a_further_pooling_gets_an_encoder_that_has_it() -> None:
@@ -143,8 +168,11 @@ async def test_a_bundle_that_fails_its_golden_check_never_gets_traffic_and_leave
     wrong = GoldenExample(task="sentiment", input={"text": "a"}, logits=((1e6,),))
     bad = parts(version="2", fingerprint=OTHER, golden=[wrong])
     async with running(parts(), bad) as runtime:
+        told = []
+        runtime.models.on_load = lambda: told.append("what it left may be let go")
         with pytest.raises(SelfCheckFailed):
             await runtime.models.load(path_of("2"))
+        assert len(told) == 1
         with pytest.raises(UnknownModel, match=r"has no version '2'. Loaded: 1\.2\.3\."):
             runtime.models.find(asked("2"))
         assert len(list(runtime.models._encoders)) == 1
