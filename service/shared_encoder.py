@@ -175,11 +175,12 @@ class SharedEncoder:
         new = [(key, sequence) for key, sequence in missing.items() if key not in flights]
         if priority is None:
             priority = usual_priority(sum(each.num_tokens for each in missing.values()))
+        entries = self._batcher.submit(new, deadline_s=deadline_s, priority=priority)
+        # Not before: a request that is refused changes nothing.
         if priority is Priority.INTERACTIVE:
             for flight in flights.values():
                 self._batcher.promote(flight.entry)
-        for entry in self._batcher.submit(new, deadline_s=deadline_s, priority=priority):
-            flights[entry.key] = self._flights.open(entry)
+        flights |= {entry.key: self._flights.open(entry) for entry in entries}
         for flight in flights.values():
             flight.join(deadline_s=deadline_s)
         return flights, {key for key, _ in new}

@@ -66,6 +66,7 @@ async def predict(
             inputs=inputs,
             tasks=tasks,
             options=options,
+            tenant=question.tenant,
             answers=prediction.answers,
             request_id=context.request_id,
         )

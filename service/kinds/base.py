@@ -31,6 +31,11 @@ class AnswerOptions:
     """Whether the score of everything that was not chosen is told, too."""
     return_logits: bool = False
 
+    @property
+    def tells_all_scores(self) -> bool:
+        """Whether no score is left out."""
+        return self.return_scores and self.top_k is None
+
 
 class Reader(ABC, Generic[InputT]):
     """Which inputs a task takes, and what it reads of them from the encoder.

@@ -14,7 +14,7 @@ class Decision:
     label: Hashable
     """What was decided; None of a value, which is not a decision."""
     scores: Scores
-    """What it was decided by; what is left out counts as 0."""
+    """What it was decided by; what is not found counts as 0."""
 
 
 def decision_of(answer: Mapping[str, Any]) -> Decision:
@@ -60,16 +60,26 @@ class TaskDrift:
     compared: int = 0
     decided: int = 0
     agreed: int = 0
+    measured: int = 0
+    """Answers that told all their scores."""
     distance_sum: float = 0.0
     distance_max: float = 0.0
 
-    def saw(self, served: Mapping[str, Any], shadow: Mapping[str, Any]) -> None:
-        """Two versions answered one input."""
+    def saw(self, served: Mapping[str, Any], shadow: Mapping[str, Any], *, with_scores: bool = True) -> None:
+        """Two versions answered one input.
+
+        Args:
+            served: The answer that was given.
+            shadow: The answer that was not.
+            with_scores: Whether both tell all scores; else the decisions alone can be compared.
+        """
         here, there = decision_of(served), decision_of(shadow)
-        gap = distance(here.scores, there.scores)
         self.compared += 1
-        self.distance_sum += gap
-        self.distance_max = max(self.distance_max, gap)
+        if with_scores:
+            gap = distance(here.scores, there.scores)
+            self.measured += 1
+            self.distance_sum += gap
+            self.distance_max = max(self.distance_max, gap)
         if here.label is not None:
             self.decided += 1
             self.agreed += here.label == there.label
@@ -80,9 +90,9 @@ class TaskDrift:
         return self.agreed / self.decided if self.decided else None
 
     @property
-    def mean_distance(self) -> float:
-        """Mean of the largest score difference of each answer."""
-        return self.distance_sum / self.compared if self.compared else 0.0
+    def mean_distance(self) -> float | None:
+        """Mean of the largest score difference of each answer; None where no answer told its scores."""
+        return self.distance_sum / self.measured if self.measured else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,9 +106,15 @@ class Drift:
     """Copies that were not made: enough were under way."""
     tasks: dict[str, TaskDrift] = field(default_factory=dict)
 
-    def saw(self, served: Sequence[Mapping[str, Any]], shadow: Sequence[Mapping[str, Any]]) -> None:
-        """Both answered the inputs of one request, each by task."""
+    def saw(
+        self,
+        served: Sequence[Mapping[str, Any]],
+        shadow: Sequence[Mapping[str, Any]],
+        *,
+        with_scores: bool = True,
+    ) -> None:
+        """Both answered the inputs of one request, each by task, with all scores or not."""
         self.requests += 1
         for here, there in zip(served, shadow, strict=True):
             for task in here.keys() & there.keys():
-                self.tasks.setdefault(task, TaskDrift()).saw(here[task], there[task])
+                self.tasks.setdefault(task, TaskDrift()).saw(here[task], there[task], with_scores=with_scores)

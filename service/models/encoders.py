@@ -12,7 +12,6 @@ from service.cost import CostSample, RefittedCost
 from service.encoder_cache import EncoderCache, encoder_namespace
 from service.encoding import AS_COMPUTED, BatchSize, PackedEncoder, Rounding
 from service.errors import NotReady, ServiceError
-from service.garbage import show_to_collector
 from service.kinds.base import Kind
 from service.lanes import Crew
 from service.models.loading import EncoderParts
@@ -94,7 +93,7 @@ class EncoderHost:
 
     def backlog_s(self) -> float:
         """Seconds until what waits now is worked off."""
-        return self.parts.cost.backlog_s(
+        return self.cost.backlog_s(
             self.batcher.queue_tokens,
             max_batch_tokens=self._policy.max_batch_tokens,
             row_len=self._row_len,
@@ -211,5 +210,3 @@ class EncoderHosts:
         self._hosts = [host for host in self._hosts if host.users]
         for host in unused:
             await host.close()
-        if unused:
-            show_to_collector()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.errors import ServiceError
 from service.inputs import TaskInput
@@ -13,7 +13,7 @@ from service.kinds.base import AnswerOptions
 from service.models.drift import Drift
 from service.models.model import Model
 from service.models.registry import ModelRegistry
-from service.models.routing import Asked
+from service.models.routing import Asked, Share
 from service.priorities import Priority
 
 logger = logging.getLogger("bentoml.encodeonce")
@@ -32,8 +32,20 @@ class Answered:
     inputs: Sequence[TaskInput]
     tasks: Sequence[str] | None
     options: AnswerOptions
+    tenant: str
+    """Whose cache it used; the copy uses the same."""
     answers: Sequence[dict[str, Answer]]
     request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    """What is known of one shadow."""
+
+    shadow: Share
+    """Told apart by identity: one that is ended and set again is another."""
+    drifts: dict[tuple[str, str], Drift] = field(default_factory=lambda: defaultdict(Drift))
+    """By the version that served and the shadow's."""
 
 
 class Shadows:
@@ -41,7 +53,8 @@ class Shadows:
 
     def __init__(self, models: ModelRegistry) -> None:
         self._models = models
-        self._drifts: dict[tuple[str, str, str], Drift] = defaultdict(Drift)
+        self._reports: dict[str, _Report] = {}
+        """Of each model that has, or had, a shadow."""
         self._under_way: set[asyncio.Task[None]] = set()
 
     def offer(self, answered: Answered) -> None:
@@ -49,9 +62,9 @@ class Shadows:
         model = answered.model
         route = self._models.routes.get(model.name)
         version = None if route is None else route.shadowed(model.version, answered.request_id)
-        if version is None:
+        if route is None or route.shadow is None or version is None:
             return
-        drift = self._drifts[model.name, model.version, version]
+        drift = self._report_of(model.name, route.shadow).drifts[model.version, version]
         if len(self._under_way) >= MAX_IN_FLIGHT:
             drift.skipped += 1
             return
@@ -60,10 +73,8 @@ class Shadows:
         task.add_done_callback(self._under_way.discard)
 
     def drift(self, name: str) -> dict[tuple[str, str], Drift]:
-        """What was seen of a model: by the version that served and the one that was its shadow."""
-        return {
-            (served, shadow): drift for (each, served, shadow), drift in self._drifts.items() if each == name
-        }
+        """What was seen of a model's last shadow: by the version that served and the shadow's."""
+        return dict(self._reports[name].drifts) if name in self._reports else {}
 
     async def close(self) -> None:
         """Drop what is under way."""
@@ -71,6 +82,15 @@ class Shadows:
             task.cancel()
         if self._under_way:
             await asyncio.wait(self._under_way)
+
+    def _report_of(self, name: str, shadow: Share) -> _Report:
+        report = self._reports.get(name)
+        if report is None or report.shadow is not shadow:
+            report = _Report(shadow=shadow)
+            loaded = self._models.names
+            self._reports = {each: kept for each, kept in self._reports.items() if each in loaded}
+            self._reports[name] = report
+        return report
 
     async def _ask_again(self, answered: Answered, version: str, drift: Drift) -> None:
         asked = Asked(request_id=answered.request_id, name=answered.model.name, version=version)
@@ -85,6 +105,7 @@ class Shadows:
                     answered.inputs,
                     tasks=tasks,
                     options=answered.options,
+                    tenant=answered.tenant,
                     timeout_s=TIMEOUT_S,
                     priority=Priority.BULK,
                 )
@@ -92,4 +113,4 @@ class Shadows:
             drift.failed += 1
             logger.warning("The shadow %s %s did not answer: %s", answered.model.name, version, error)
             return
-        drift.saw(answered.answers, prediction.answers)
+        drift.saw(answered.answers, prediction.answers, with_scores=answered.options.tells_all_scores)

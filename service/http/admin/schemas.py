@@ -114,12 +114,14 @@ class TaskDriftInfo(_Model):
 
     compared: int = Field(description="Answers.")
     agreement: float | None = Field(description="Share of equal decisions; null of values.")
-    mean_distance: float = Field(description="Mean of each answer's largest difference of a score.")
+    mean_distance: float | None = Field(
+        description="Mean of each answer's largest difference of a score; of requests for all scores alone."
+    )
     max_distance: float
 
 
 class DriftInfo(_Model):
-    """A served version beside its shadow: all that this process has seen of the two."""
+    """A served version beside its shadow, since the shadow or its share was set."""
 
     served: str
     shadow: str

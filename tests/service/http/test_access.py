@@ -14,8 +14,9 @@ from service.http.access import HEALTH
 from service.http.app import create_app
 from service.keys.file import KeyEntry, KeyFile, hash_key, new_key
 from service.lifecycle import Lifecycle
+from service.models.routing import Route, Share
 from tests.service.http.test_app import assert_problem, serving
-from tests.support.service_fakes import PATIENCE_S, FakeEncoderSession
+from tests.support.service_fakes import PATIENCE_S, FakeEncoderSession, parts, running
 
 FULL, INTENT, VECTORS, SLOW = (new_key() for _ in range(4))
 INPUTS = {"inputs": ["red shoe"]}
@@ -252,3 +253,21 @@ async def test_origins_of_the_settings_are_let_in_and_bring_their_key(keys_file:
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
         assert "x-request-id" in answer.headers["access-control-expose-headers"]
         assert "access-control-allow-credentials" not in answer.headers
+
+
+async def test_a_shadow_reads_what_was_cached_under_the_key_that_asked(keys_file: Path) -> None:
+    encoder = FakeEncoderSession()
+    given = {"api_keys_file": keys_file, "cache_per_key": True}
+    async with running(parts(encoder=encoder), parts(version="2"), **given) as runtime:
+        lifecycle = Lifecycle()
+        lifecycle.get_ready(runtime)
+        await runtime.models.load(Path("fake") / "2")
+        runtime.models.set_route("fake", Route(default="1.2.3", shadow=Share(version="2", percent=100)))
+        transport = httpx.ASGITransport(create_app(lifecycle))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            for key in (FULL, INTENT):
+                await client.post("/v1/predict", json={**INPUTS, "tasks": ["intent"]}, headers=bearer(key))
+                await asyncio.gather(*runtime.shadows._under_way)
+        (drift,) = runtime.shadows.drift("fake").values()
+    assert drift.requests == 2
+    assert encoder.rows_encoded == 2, "once for each key"

@@ -61,3 +61,11 @@ def test_tasks_that_only_one_version_has_are_left_out() -> None:
     )
     assert list(drift.tasks) == ["both"]
     assert drift.requests == 1
+
+
+def test_scores_that_were_left_out_are_no_distance_and_the_decisions_count() -> None:
+    seen = TaskDrift()
+    seen.saw({"label": "a", "score": 0.6}, {"label": "b", "score": 0.5}, with_scores=False)
+    assert (seen.compared, seen.agreement, seen.mean_distance) == (1, 0.0, None)
+    seen.saw({"label": "a", "score": 0.75}, {"label": "a", "score": 0.5})
+    assert (seen.compared, seen.agreement, seen.mean_distance, seen.distance_max) == (2, 0.5, 0.25, 0.25)

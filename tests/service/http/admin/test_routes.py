@@ -231,6 +231,29 @@ async def test_a_shadow_answers_nobody_and_its_drift_is_reported(served: Served)
     assert drift["tasks"]["similar"]["max_distance"] > 0
 
 
+async def test_a_shadow_that_is_set_again_is_reported_from_its_beginning(served: Served) -> None:
+    await served.load("3")
+    for share in ({"version": "3", "percent": 100}, None, {"version": "3", "percent": 100}):
+        await served.admin("PATCH", "/routes/fake", {"shadow": share})
+        for number in range(2):
+            await served.client.post("/v1/predict", json={"inputs": [f"text {number}"]})
+            await served.settle_shadows()
+        (drift,) = (await served.admin("GET", "/routes/fake/drift"))["drifts"]
+        assert drift["requests"] == 2
+
+
+async def test_a_copy_with_few_scores_tells_of_decisions_alone(served: Served) -> None:
+    await served.load("3")
+    await served.admin("PATCH", "/routes/fake", {"shadow": {"version": "3", "percent": 100}})
+    for options in ({"top_k": 1}, {"return_scores": False}):
+        await served.client.post("/v1/predict", json={"inputs": ["text"], "tasks": ["intent"], **options})
+        await served.settle_shadows()
+    (drift,) = (await served.admin("GET", "/routes/fake/drift"))["drifts"]
+    intent = drift["tasks"]["intent"]
+    assert (intent["compared"], intent["mean_distance"]) == (2, None)
+    assert intent["agreement"] is not None
+
+
 async def test_a_shadow_that_fails_costs_nobody_an_answer(served: Served) -> None:
     await served.load("3")
     await served.admin("PATCH", "/routes/fake", {"shadow": {"version": "3", "percent": 100}})
