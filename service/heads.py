@@ -15,8 +15,9 @@ from export.manifest import PADDING_SEGMENT, HeadInput, TaskEntry
 from service.encoder_cache import States
 from service.encoding import Encoding
 from service.errors import InferenceFailed
-from service.packing import pack_states, split_by_size
+from service.packing import pack_states
 from service.sessions import HeadSession
+from service.splitting import split_by_size
 
 logger = logging.getLogger("bentoml.encodeonce")
 

@@ -285,14 +285,3 @@ def pack_states(states: Sequence[NDArray[np.floating]], *, row_len: int) -> Pack
         last_hidden_state[row, start : start + len(each)] = each
         segment_ids[row, start : start + len(each)] = segment
     return PackedStates(last_hidden_state=last_hidden_state, segment_ids=segment_ids)
-
-
-def split_by_size(sizes: Sequence[int], *, most: int) -> list[slice]:
-    """Neighbours together, up to a sum; what is larger by itself stands alone."""
-    starts, total = [0], 0
-    for place, size in enumerate(sizes):
-        if total and total + size > most:
-            starts.append(place)
-            total = 0
-        total += size
-    return [slice(start, end) for start, end in zip(starts, [*starts[1:], len(sizes)], strict=True)]

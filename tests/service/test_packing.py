@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +13,6 @@ from service.packing import (
     pack,
     pack_states,
     round_up,
-    split_by_size,
 )
 from tests.support.service_fakes import sequence, tokens
 
@@ -153,11 +150,3 @@ def test_packed_states_keep_order_and_content(lengths: list[int]) -> None:
 def test_states_that_fit_one_row_get_one_that_is_no_longer_than_it_must_be() -> None:
     states = [np.ones((length, 3), dtype=np.float32) for length in (3, 4)]
     assert pack_states(states, row_len=128).segment_ids.shape == (1, 8)
-
-
-@given(st.lists(st.integers(1, 12), max_size=30))
-def test_what_is_split_by_size_stays_whole_in_order_and_within_the_sum(sizes: list[int]) -> None:
-    parts = [sizes[part] for part in split_by_size(sizes, most=10)]
-    assert [size for part in parts for size in part] == sizes
-    assert all(sum(part) <= 10 or len(part) == 1 for part in parts)
-    assert all(sum(before) + after[0] > 10 for before, after in pairwise(parts))

@@ -1,7 +1,10 @@
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,12 +14,14 @@ from service.errors import RequestTooLarge
 from service.tokenization import (
     INLINE_CHARS,
     MIN_NEW_TOKENS,
+    PART_CHARS,
     ContextWindows,
     FastTokenizer,
     QuestionTooLong,
     TextPair,
     TextSequence,
     TokenizedInput,
+    Windows,
 )
 from tests.support.tiny import MAX_LENGTH
 
@@ -87,6 +92,54 @@ async def test_any_mixture_is_tokenised_in_the_given_order(tokenizer: FastTokeni
         ]
 
 
+class Logged(FastTokenizer):
+    """Keeps what takes the thread, piece by piece; the first one waits for the gate."""
+
+    def __init__(self, tokenizer: Any, **options: Any) -> None:
+        super().__init__(tokenizer, **options)
+        self.pieces: list[list[TextSequence]] = []
+        self.gate = threading.Event()
+
+    def _encode(self, sequences: Sequence[TextSequence], *more: Any) -> list[Windows]:
+        self.pieces.append([*sequences])
+        assert self.gate.wait(10.0), "nobody opened the gate"
+        return super()._encode(sequences, *more)
+
+
+LONG = ["lamp " * (PART_CHARS // 10)] * 5
+"""Two of them are a piece."""
+
+
+async def test_a_job_takes_the_thread_in_pieces_and_others_get_it_between(tiny_encoder: Path) -> None:
+    tokenizer = Logged.from_file(tiny_encoder / "tokenizer.json", max_length=MAX_LENGTH)
+    other = "red " * INLINE_CHARS
+    job = asyncio.create_task(tokenizer.tokenize([*LONG, "red"], with_offsets=[4, 5]))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(tokenizer.tokenize([other]))
+    await asyncio.sleep(0)
+    tokenizer.gate.set()
+    *_, (fifth,), (last,) = await job
+    await waiting
+    tokenizer.close()
+    assert [len(piece) for piece in tokenizer.pieces] == [2, 1, 2, 2]
+    assert tokenizer.pieces[1] == [other]
+    assert fifth.offsets is not None
+    assert last.offsets is not None
+    assert last.input_ids.tolist() == (await tokenizer.tokenize(["red"]))[0][0].input_ids.tolist()
+
+
+async def test_who_leaves_takes_no_further_piece_of_the_thread(tiny_encoder: Path) -> None:
+    tokenizer = Logged.from_file(tiny_encoder / "tokenizer.json", max_length=MAX_LENGTH)
+    job = asyncio.create_task(tokenizer.tokenize(LONG))
+    await asyncio.sleep(0)
+    job.cancel()
+    await asyncio.wait([job])
+    tokenizer.gate.set()
+    await tokenizer.tokenize(["red " * INLINE_CHARS])
+    tokenizer.close()
+    assert len(tokenizer.pieces) == 2
+
+
 def context_of(window: TokenizedInput) -> list[tuple[int, int]]:
     assert window.offsets is not None
     return [span for span, side in zip(window.offsets.spans, window.offsets.sides, strict=True) if side == 1]
@@ -138,6 +191,11 @@ async def test_questions_that_leave_too_few_tokens_for_the_context_are_named(
             ["red", ContextWindows(longest, "lamp", STRIDE), ContextWindows(long, "lamp", STRIDE)]
         )
     assert refusal.value.faults == {1: f"More than {room} tokens, which leaves too few for the context."}
+    piece = "red " * PART_CHARS
+    asked = ContextWindows(longest, "lamp", STRIDE)
+    with pytest.raises(QuestionTooLong) as refusal:
+        await tokenizer.tokenize([asked, piece, asked])
+    assert refusal.value.faults.keys() == {0, 2}
 
 
 async def test_windows_beyond_the_bound_are_refused_before_any_is_cut(tiny_encoder: Path) -> None:
@@ -162,6 +220,9 @@ async def test_the_bound_is_on_all_windows_of_a_request(tiny_encoder: Path) -> N
     assert await bounded.tokenize(["red " * 99, short, short])
     with pytest.raises(RequestTooLarge):
         await bounded.tokenize([short, short, short])
+    padding = "red " * PART_CHARS  # takes a piece of its own
+    with pytest.raises(RequestTooLarge):
+        await bounded.tokenize([short, padding, short, padding, short])
     bounded.close()
 
 
