@@ -106,10 +106,11 @@ class Comparison:
         """Say how long it will take, measured on a few steps of the baseline."""
         if self._speed is None:
             baseline, runs = self._study.outline.baseline, self._output / RUNS_FOLDER
+            seed = self._study.outline.seeds[baseline][0]
             work = Work(
                 name="estimate",
                 function=measure_speed,
-                arguments=(self._study.configs[baseline], runs / ENCODINGS_FOLDER),
+                arguments=(self._study.config(baseline, seed), runs / ENCODINGS_FOLDER),
                 log=runs / "estimate.log",
             )
             for _, message in in_processes([work], jobs=1):
