@@ -7,12 +7,10 @@ whom, is ``service.lanes``' decision; which entries, ``service.batching``'s.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from heapq import merge
-from operator import attrgetter
 from typing import TypeAlias
 
 from service.batching import BatchingPolicy, QueueEntry, select_batch
@@ -26,19 +24,12 @@ from service.errors import (
     RequestTooLarge,
     ServiceError,
 )
+from service.fair_queue import FairQueue, QueueBudget
 from service.lanes import Crew, Dispatch, Waiting, next_dispatch
-from service.priorities import FairShare, Priority
+from service.priorities import Priority
 from service.tokenization import TokenizedInput
 
 logger = logging.getLogger("bentoml.encodeonce")
-
-
-class QueueBudget:
-    """Tokens that may wait, of all queues that share this."""
-
-    def __init__(self, max_tokens: int) -> None:
-        self.max_tokens = max_tokens
-        self.tokens = 0
 
 
 Encode: TypeAlias = Callable[[Sequence[TokenizedInput], Crew], list[Encoding]]
@@ -86,10 +77,7 @@ class Batcher:
         self._budget = budget or QueueBudget(policy.max_queue_tokens)
         self._on_encoded = on_encoded
         self._clock = clock
-        # Dicts as ordered sets: arrival order, and a cancelled entry leaves at once, wherever it stands.
-        self._queues: dict[Priority, dict[QueueEntry, None]] = {priority: {} for priority in Priority}
-        self._shares = FairShare()
-        self._tokens = dict.fromkeys(Priority, 0)
+        self._queue = FairQueue(self._budget)
         self._lanes = lanes
         self._running: list[Crew] = []
         self.failed_batches = 0
@@ -102,12 +90,12 @@ class Batcher:
     @property
     def queue_len(self) -> int:
         """Sequences that wait."""
-        return sum(map(len, self._queues.values()))
+        return len(self._queue)
 
     @property
     def queue_tokens(self) -> int:
         """Tokens that wait."""
-        return sum(self._tokens.values())
+        return self._queue.tokens
 
     def start(self) -> None:
         """Begin to empty the queue."""
@@ -119,8 +107,8 @@ class Batcher:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        for entry in [*self._in_order()]:
-            self._remove(entry)
+        for entry in list(self._queue):
+            self._queue.withdraw(entry)
             _resolve(entry, _closing())
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
@@ -157,26 +145,15 @@ class Batcher:
                 deadline_s=deadline_s,
                 future=loop.create_future(),
             )
-            entry.future.add_done_callback(partial(self._withdraw, entry))
-            self._enqueue(entry, priority)
+            entry.future.add_done_callback(partial(self._leave, entry))
+            self._queue.push(entry, priority)
             entries.append(entry)
         self._wake.set()
         return entries
 
     def promote(self, entry: QueueEntry) -> None:
         """Somebody waits now for what a job had queued. Nothing changes once it left the queue."""
-        if entry in self._queues[Priority.BULK]:
-            self._withdraw(entry)
-            self._enqueue(entry, Priority.INTERACTIVE)
-
-    def _enqueue(self, entry: QueueEntry, priority: Priority) -> None:
-        entry.priority = priority
-        entry.start_tag = self._shares.tag(priority, entry.num_tokens)
-        self._queues[priority][entry] = None
-        self._count_tokens(priority, entry.num_tokens)
-
-    def _in_order(self) -> Iterator[QueueEntry]:
-        return merge(*self._queues.values(), key=attrgetter("start_tag"))
+        self._queue.promote(entry)
 
     def _admit(self, num_tokens: int) -> None:
         limit, waiting = self._budget.max_tokens, self._budget.tokens
@@ -194,21 +171,8 @@ class Batcher:
                 retry_after_s=wait_s,
             )
 
-    def _remove(self, entry: QueueEntry) -> None:
-        del self._queues[entry.priority][entry]
-        self._count_tokens(entry.priority, -entry.num_tokens)
-
-    def _withdraw(self, entry: QueueEntry, _future: asyncio.Future[Encoding] | None = None) -> None:
-        """Take out what is not computed, if it still waits: nobody owes for it."""
-        queue = self._queues[entry.priority]
-        if entry in queue:
-            self._remove(entry)
-            if not queue:
-                self._shares.forgive(entry.priority)
-
-    def _count_tokens(self, priority: Priority, num_tokens: int) -> None:
-        self._tokens[priority] += num_tokens
-        self._budget.tokens += num_tokens
+    def _leave(self, entry: QueueEntry, _future: asyncio.Future[Encoding]) -> None:
+        self._queue.withdraw(entry)
 
     async def _run(self) -> None:
         while True:
@@ -221,7 +185,7 @@ class Batcher:
         waiting = Waiting(
             sequences=self.queue_len,
             tokens=self.queue_tokens,
-            urgent_tokens=self._tokens[Priority.INTERACTIVE],
+            urgent_tokens=self._queue.urgent_tokens,
         )
         return next_dispatch(
             waiting, self._running, lanes=self._lanes, max_tokens=self._policy.max_batch_tokens
@@ -230,15 +194,14 @@ class Batcher:
     def _dispatch(self, dispatch: Dispatch) -> None:
         """Take the next batch out of the queue. The first entry always leaves, so this makes progress."""
         policy = replace(self._policy, max_batch_tokens=dispatch.max_tokens)
-        selection = select_batch(self._in_order(), self._clock(), policy, self._cost)
-        for entry in selection.batch:
-            self._remove(entry)
+        selection = select_batch(self._queue, self._clock(), policy, self._cost)
+        if selection.batch:
+            self._queue.take(selection.batch)
         for entry in (*selection.cancelled, *selection.expired):
-            self._withdraw(entry)
+            self._queue.withdraw(entry)
         for entry in selection.expired:
             _resolve(entry, _too_late())
         if selection.batch:
-            self._shares.serve(selection.batch[0].start_tag)
             self._running.append(dispatch.crew)
             loop = asyncio.get_running_loop()
             computing = loop.run_in_executor(self._threads, self._compute, selection.batch, dispatch.crew)

@@ -5,13 +5,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from service.batcher import Batcher, QueueBudget
+from service.batcher import Batcher
 from service.batching import BatchingPolicy
 from service.bundle import Bundle
 from service.cost import CostSample, RefittedCost
 from service.encoder_cache import EncoderCache, encoder_namespace
 from service.encoding import AS_COMPUTED, BatchSize, PackedEncoder, Rounding
 from service.errors import NotReady, ServiceError
+from service.fair_queue import QueueBudget
 from service.kinds.base import Kind
 from service.lanes import Crew
 from service.models.loading import EncoderParts

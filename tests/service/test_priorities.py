@@ -1,13 +1,14 @@
 """Start-time fair queuing, simulated: entries come and go on a virtual machine of one batch a step."""
 
 import asyncio
+import random
 from dataclasses import dataclass, field
-from heapq import merge
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.batching import BatchingPolicy, QueueEntry, select_batch
+from service.fair_queue import FairQueue, QueueBudget
 from service.priorities import WEIGHTS, FairShare, Priority
 from tests.support.service_fakes import CHEAP, sequence
 
@@ -20,8 +21,7 @@ class Machine:
     """A queue that is served a batch a second."""
 
     now_s: float = 0.0
-    shares: FairShare = field(default_factory=FairShare)
-    queues: dict[Priority, list[QueueEntry]] = field(default_factory=lambda: {each: [] for each in Priority})
+    queue: FairQueue = field(default_factory=lambda: FairQueue(QueueBudget(POLICY.max_queue_tokens)))
     served: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
 
     def add(self, priority: Priority, num_tokens: int) -> QueueEntry:
@@ -31,20 +31,16 @@ class Machine:
             arrived_s=self.now_s,
             deadline_s=1e9,
             future=asyncio.get_running_loop().create_future(),
-            priority=priority,
-            start_tag=self.shares.tag(priority, num_tokens),
         )
-        self.queues[priority].append(entry)
+        self.queue.push(entry, priority)
         return entry
 
     def step(self) -> list[QueueEntry]:
-        in_order = merge(*self.queues.values(), key=lambda entry: entry.start_tag)
-        batch = select_batch(in_order, self.now_s, POLICY, CHEAP).batch
-        for entry in batch:
-            self.queues[entry.priority].remove(entry)
-            self.served[entry.priority] += entry.num_tokens
+        batch = select_batch(self.queue, self.now_s, POLICY, CHEAP).batch
         if batch:
-            self.shares.serve(batch[0].start_tag)
+            self.queue.take(batch)
+        for entry in batch:
+            self.served[entry.priority] += entry.num_tokens
         self.now_s += 1
         return batch
 
@@ -87,11 +83,28 @@ async def test_while_both_wait_each_gets_its_share_of_the_tokens(single: int, jo
         machine.add(Priority.INTERACTIVE, single)
     for _ in range(3000 // job):
         machine.add(Priority.BULK, job)
-    while all(machine.queues.values()):
+    while 0 < machine.queue.urgent_tokens < machine.queue.tokens:
         machine.step()
     share = machine.served[Priority.INTERACTIVE] / sum(machine.served.values())
     expected = WEIGHTS[Priority.INTERACTIVE] / sum(WEIGHTS.values())
     assert abs(share - expected) < 0.1
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=20), st.integers(0, 10), st.randoms(use_true_random=False))
+async def test_a_job_that_is_withdrawn_leaves_no_tokens_and_no_debt(
+    lengths: list[int], steps: int, shuffled: random.Random
+) -> None:
+    machine = Machine()
+    for _ in range(10):
+        machine.add(Priority.INTERACTIVE, 20)
+    for _ in range(steps):
+        machine.step()
+    job = [machine.add(Priority.BULK, length) for length in lengths]
+    shuffled.shuffle(job)
+    for entry in job:
+        machine.queue.withdraw(entry)
+    assert machine.queue.tokens == machine.queue.urgent_tokens
+    assert machine.steps_until_served(machine.add(Priority.BULK, 5)) <= 2
 
 
 @given(st.lists(st.tuples(st.sampled_from(Priority), LENGTHS), max_size=60))
