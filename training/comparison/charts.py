@@ -13,6 +13,8 @@ from training.comparison.summary import CLEAR, MEAN, Difference, Row, Summary
 POINTS = 100
 """Of a metric between 0 and 1."""
 ROW_HEIGHT = 0.22
+PANELS = 6
+"""Beside each other; more would not leave room for their titles."""
 OUTLYING = 4.0
 """Times the upper quartile of the differences: what is beyond is drawn at the edge, with its number."""
 MARGIN = 1.1
@@ -24,7 +26,8 @@ MARGINS = 1.3
 def differences_chart(summary: Summary) -> str:
     """Every variant's difference from the baseline: of the mean, and of each task."""
     rows = [*summary.rows, *([summary.alone] if summary.alone is not None else [])]
-    height = MARGINS + ROW_HEIGHT * len(rows)
+    lines = -(-len(_keys(summary)) // PANELS)
+    height = lines * (MARGINS + ROW_HEIGHT * len(rows))
     return picture(10, height, "differences", partial(_draw_differences, summary, rows))
 
 
@@ -36,8 +39,8 @@ def cost_chart(summary: Summary) -> str:
 
 
 def _draw_differences(summary: Summary, rows: Sequence[Row], figure: Figure) -> None:
-    keys = [MEAN, *summary.tasks]
-    for key, axes in zip(keys, grid_of(figure, len(keys), columns=len(keys), share_y=True), strict=True):
+    keys = _keys(summary)
+    for key, axes in zip(keys, grid_of(figure, len(keys), columns=PANELS, share_y=True), strict=True):
         found = [summary.difference(row, summary.baseline, key) for row in rows]
         limit = axis_limit([_reach(each) for each in found if each is not None])
         axes.set_xlim(-limit, limit)
@@ -52,6 +55,10 @@ def _draw_differences(summary: Summary, rows: Sequence[Row], figure: Figure) -> 
     figure.suptitle(
         f"Difference from {summary.baseline.name} on dev, in hundredths of the metric", fontsize=10
     )
+
+
+def _keys(summary: Summary) -> list[str]:
+    return [MEAN, *summary.tasks]
 
 
 def axis_limit(sizes: Sequence[float]) -> float:
