@@ -25,6 +25,20 @@ def convex_start(size: int, own: float) -> Tensor:
     return torch.full((size, size), others).fill_diagonal_(own)
 
 
+def mixed(weights: Tensor, outputs: Tensor) -> Tensor:
+    """Weighted sums of what stands behind each other.
+
+    Args:
+        weights: Shape ``(count,)``, or ``(sums, count)`` for several.
+        outputs: Shape ``(count, …)``; under autocast of half the weights' precision.
+
+    Returns:
+        Shape ``(…)``, or ``(sums, …)``.
+    """
+    sums: Tensor = torch.tensordot(weights.to(outputs.dtype), outputs, dims=1)
+    return sums
+
+
 class CrossStitch(SharingLayer):
     """``x̃_i = Σ_j α_ij · x_j`` behind every layer of the columns.
 
@@ -55,7 +69,7 @@ class CrossStitch(SharingLayer):
                 [column[depth](row) for column, row in zip(self.columns.values(), rows, strict=True)]  # type: ignore[index]
             )
             wanted = [self.tasks.index(task)] if depth == last else range(len(self.tasks))
-            rows = [torch.tensordot(stitch[number], outputs, dims=1) for number in wanted]
+            rows = [mixed(stitch[number], outputs) for number in wanted]
         return rows[0]
 
     def describe(self, task: str) -> str:

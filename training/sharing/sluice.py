@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from training.sharing.base import SharingLayer
-from training.sharing.cross_stitch import convex_start
+from training.sharing.cross_stitch import convex_start, mixed
 from training.sharing.towers import TowerShape
 
 SUBSPACES = 2
@@ -53,11 +53,10 @@ class Sluice(SharingLayer):
         for depth, mix in enumerate(self.subspace_mixes):
             halves = self._halves(inputs, depth)
             wanted = [number] if depth == last else range(len(self.tasks))
-            mixed = {each: _mixed(mix, halves, each) for each in wanted}
-            kept.append(mixed[number])
-            inputs = list(mixed.values())
-        mixed_layers: Tensor = torch.tensordot(self.layer_mixes[number], torch.stack(kept), dims=1)
-        return mixed_layers
+            outputs = {each: _whole(mix, halves, each) for each in wanted}
+            kept.append(outputs[number])
+            inputs = list(outputs.values())
+        return mixed(self.layer_mixes[number], torch.stack(kept))
 
     def penalty(self) -> Tensor | None:
         """``penalty · Σ ‖G₁ᵀG₂‖²_F`` over all layers of all columns."""
@@ -84,10 +83,10 @@ class Sluice(SharingLayer):
         return torch.stack([half for output in outputs for half in output.chunk(SUBSPACES, dim=-1)])
 
 
-def _mixed(mix: Tensor, halves: Tensor, number: int) -> Tensor:
+def _whole(mix: Tensor, halves: Tensor, number: int) -> Tensor:
     """A task's two mixed halves, side by side. Shape ``(…, width)``."""
     own = mix[SUBSPACES * number : SUBSPACES * (number + 1)]
-    return torch.cat(torch.tensordot(own, halves, dims=1).unbind(dim=0), dim=-1)
+    return torch.cat(mixed(own, halves).unbind(dim=0), dim=-1)
 
 
 def orthogonality_penalty(weight: Tensor) -> Tensor:

@@ -107,3 +107,17 @@ def test_a_path_changes_every_vector_of_its_head_and_no_segment_ids() -> None:
     tokens = SharedPath(layer, "b", Reads("last_hidden_state", "segment_ids"))
     expected = torch.cat([layer(states, "b").flatten(), segment_ids.float().flatten()])
     torch.testing.assert_close(tokens(states, segment_ids), expected)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_layer_learns_in_mixed_precision(name: str) -> None:
+    layer, x = build(name), inputs(4)
+    for task in TASKS:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = layer(x, task)
+        torch.testing.assert_close(found.float(), layer(x, task), rtol=0.05, atol=0.05)
+        layer.zero_grad()
+        found.float().square().sum().backward()
+        reached = [parameter.grad for parameter in layer.parameters() if parameter.grad is not None]
+        assert reached
+        assert all(gradient.isfinite().all() for gradient in reached)
