@@ -26,7 +26,8 @@ TASK = "sentiment"
 TEXTS = [f"{first} {second}" for first in WORDS[:8] for second in WORDS[8:16]]
 CLIENTS = 4
 FEW_BYTES = "4000"
-"""Of the own cache: most texts have left it when they come again, and are looked for in Redis."""
+"""Of the own cache of vectors, with none of answers: most texts have left it when they come again, and are looked
+for in Redis."""
 
 
 def answers_by_version(replica: Replica) -> dict[str, dict[str, list[float]]]:
@@ -132,6 +133,7 @@ async def test_two_replicas_fail_no_request_but_those_of_a_killed_worker_and_ans
         "ENCODEONCE_BUNDLE": str(bundles["1"]),
         "ENCODEONCE_THREADS": "1",
         "ENCODEONCE_POOLED_CACHE_BYTES": FEW_BYTES,
+        "ENCODEONCE_ANSWER_CACHE_BYTES": "0",
     }
     with ExitStack() as running:
         redis = running.enter_context(redis_server(tmp_path))
