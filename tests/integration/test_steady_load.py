@@ -26,8 +26,8 @@ TASK = "sentiment"
 TEXTS = [f"{first} {second}" for first in WORDS[:8] for second in WORDS[8:16]]
 CLIENTS = 4
 FEW_BYTES = "4000"
-"""Of the own cache of vectors, with none of answers: most texts have left it when they come again, and are looked
-for in Redis."""
+"""Of the own cache of vectors, with none of answers: most texts have left it when they come again, and are
+looked for in Redis."""
 
 
 def answers_by_version(replica: Replica) -> dict[str, dict[str, list[float]]]:
