@@ -11,8 +11,9 @@ from loadtests.capacity_model import ReplicaCost, replicas, token_s
 from loadtests.sizing import main
 from loadtests.zipf import ZipfTraffic, hit_rate
 from service.cost import CostModel
-from service.encoder_cache import EncoderCache
+from service.encoder_cache import EncoderCache, sequence_key
 from service.encoding import Encoding
+from tests.support.service_fakes import sequence
 
 ENCODER = EncoderEntry(
     model="tiny",
@@ -38,7 +39,7 @@ def entry_bytes() -> int:
     """What the cache charges for a text of eight tokens."""
     cache = EncoderCache(pooled_bytes=10_000, states_bytes=0)
     vectors = {Pooling.MEAN: np.zeros(ENCODER.hidden_size, dtype=np.float32)}
-    cache.put(bytes(32 + 4 + 5 * 8), Encoding(pooled=vectors, states=None))
+    cache.put(sequence_key(bytes(32), sequence(8)), Encoding(pooled=vectors, states=None))
     return cache.pooled.num_bytes
 
 
