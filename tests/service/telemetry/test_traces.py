@@ -60,7 +60,22 @@ async def test_a_request_is_a_span_and_its_stages_are_its_children(
     for span in stages:
         assert span.parent is not None
         assert request.context is not None
+        assert span.context is not None
         assert span.parent.span_id == request.context.span_id
+        assert span.context.trace_id == request.context.trace_id
+        assert span.resource == request.resource
+    assert len({span.context.span_id for span in (request, *stages) if span.context}) == 1 + len(STAGES)
+
+
+async def test_a_request_that_the_sampler_leaves_out_has_no_spans(
+    client: httpx.AsyncClient, spans: InMemorySpanExporter
+) -> None:
+    answer = await client.post(
+        "/v1/predict", json={"inputs": ["a"]}, headers={"traceparent": f"00-{TRACE}-{CALLER}-00"}
+    )
+    assert answer.headers["traceparent"].startswith(f"00-{TRACE}-")
+    assert answer.headers["traceparent"].endswith("-00")
+    assert spans.get_finished_spans() == ()
 
 
 async def test_stages_lie_one_after_the_other_within_the_request(
