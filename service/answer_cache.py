@@ -7,7 +7,8 @@ here, for a request that is the same in every word.
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from service.byte_lru import ByteLRU
@@ -25,7 +26,7 @@ MAX_VALUES = 10_000
 those of long texts are a million."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: the key is kept once it was made
 class Question:
     """All that an answer depends on."""
 
@@ -36,6 +37,7 @@ class Question:
     options: AnswerOptions
     inputs: Sequence[TaskInput]
 
+    @cached_property
     def key(self) -> bytes:
         """The question in full, in Python's own notation, which quotes texts: nothing can collide."""
         return repr((self.model, self.tenant, self.tasks, self.options, self.inputs)).encode()
@@ -54,27 +56,28 @@ class AnswerCache:
 
     def get(self, question: Question) -> Prediction | None:
         """What was answered. It is shared: never change it."""
-        return self.predictions.get(question.key()) if self._takes(question) else None
+        return self.predictions.get(question.key) if self._takes(question) else None
 
     def put(self, question: Question, prediction: Prediction) -> None:
         """Keep an answer, as one to which nothing was computed."""
-        if self._takes(question) and _is_small(prediction):
-            self.predictions.put(question.key(), prediction.repeated())
+        if self._takes(question):
+            self.predictions.put(question.key, prediction.repeated())
 
     def _takes(self, question: Question) -> bool:
         return self.predictions.max_bytes > 0 and len(question.inputs) <= MAX_INPUTS
 
 
-def _is_small(prediction: Prediction) -> bool:
-    looked_at = islice(_all_within(prediction.answers), MAX_VALUES + 1)
-    return sum(1 for _ in looked_at) <= MAX_VALUES
-
-
 def _size_of(prediction: Prediction) -> int:
-    """At least what it holds: labels, which all answers of a task share, are charged to each of them."""
-    counted = (prediction, prediction.usage, *prediction.usage.counts().values())
-    held = chain(counted, _all_within(prediction.answers), _all_within(prediction.sequences))
-    return sum(map(sys.getsizeof, held))
+    """At least what it holds: labels, which all answers of a task share, are charged to each of them.
+
+    More than any bound where it is made of too many values, so that it is not kept.
+    """
+    within = list(islice(_all_within(prediction.answers), MAX_VALUES + 1))
+    if len(within) > MAX_VALUES:
+        return sys.maxsize
+    counts = prediction.usage.counts().values()
+    others = (prediction, prediction.usage, *counts, *_all_within(prediction.sequences))
+    return sum(map(sys.getsizeof, (*within, *others)))
 
 
 def _all_within(value: Any) -> Iterator[Any]:  # noqa: ANN401 - whatever answers are made of

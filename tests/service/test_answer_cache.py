@@ -51,7 +51,7 @@ def prediction(number: int = 0) -> Prediction:
 
 @given(QUESTIONS, QUESTIONS)
 def test_keys_are_equal_exactly_if_questions_are(one: Question, other: Question) -> None:
-    assert (one.key() == other.key()) == (one == other)
+    assert (one.key == other.key) == (one == other)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_no_text_can_pretend_to_be_another_question(text: str) -> None:
         question(repr(text)),
         question(PairInput(text=text, text_pair="")),
     ]
-    assert len({each.key() for each in alike}) == len(alike)
+    assert len({each.key for each in alike}) == len(alike)
 
 
 def test_a_repeated_answer_cost_nothing() -> None:
