@@ -1,4 +1,4 @@
-"""The one queue in front of the encoder, and the task that empties it.
+"""The one queue in front of the encoder, and what empties it.
 
 The event loop owns queue and futures; the encoder runs in a thread for each lane. What goes next, and to
 whom, is ``service.lanes``' decision; which entries, ``service.batching``'s.
@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
@@ -82,10 +82,10 @@ class Batcher:
         self._running: list[Crew] = []
         self.failed_batches = 0
         """In a row, up to the last one that was computed."""
-        self._wake = asyncio.Event()
+        self._is_woken = False
         self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="encode")
         self._is_closed = False
-        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def queue_len(self) -> int:
@@ -99,14 +99,12 @@ class Batcher:
 
     def start(self) -> None:
         """Begin to empty the queue."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="batcher")
+        self._loop = asyncio.get_running_loop()
+        self._wake()
 
     async def close(self) -> None:
         """Refuse what is not being computed yet and whoever comes later; let a running batch end."""
         self._is_closed = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
         for entry in list(self._queue):
             self._queue.withdraw(entry)
             _resolve(entry, _closing())
@@ -148,7 +146,7 @@ class Batcher:
             entry.future.add_done_callback(partial(self._leave, entry))
             self._queue.push(entry, priority)
             entries.append(entry)
-        self._wake.set()
+        self._wake()
         return entries
 
     def promote(self, entry: QueueEntry) -> None:
@@ -174,12 +172,16 @@ class Batcher:
     def _leave(self, entry: QueueEntry, _future: asyncio.Future[Encoding]) -> None:
         self._queue.withdraw(entry)
 
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while (dispatch := self._next_dispatch()) is not None:
-                self._dispatch(dispatch)
+    def _wake(self) -> None:
+        """Hand over what is due, at the end of this turn of the loop: whoever comes within it may join."""
+        if self._loop is not None and not self._is_woken:
+            self._is_woken = True
+            self._loop.call_soon(self._hand_over, self._loop)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_woken = False
+        while (dispatch := self._next_dispatch()) is not None:
+            self._dispatch(dispatch, loop)
 
     def _next_dispatch(self) -> Dispatch | None:
         waiting = Waiting(
@@ -191,7 +193,7 @@ class Batcher:
             waiting, self._running, lanes=self._lanes, max_tokens=self._policy.max_batch_tokens
         )
 
-    def _dispatch(self, dispatch: Dispatch) -> None:
+    def _dispatch(self, dispatch: Dispatch, loop: asyncio.AbstractEventLoop) -> None:
         """Take the next batch out of the queue. The first entry always leaves, so this makes progress."""
         policy = replace(self._policy, max_batch_tokens=dispatch.max_tokens)
         selection = select_batch(self._queue, self._clock(), policy, self._cost)
@@ -201,11 +203,13 @@ class Batcher:
             self._queue.withdraw(entry)
         for entry in selection.expired:
             _resolve(entry, _too_late())
-        if selection.batch:
+        if batch := selection.batch:
             self._running.append(dispatch.crew)
-            loop = asyncio.get_running_loop()
-            computing = loop.run_in_executor(self._threads, self._compute, selection.batch, dispatch.crew)
-            computing.add_done_callback(partial(self._deliver, selection.batch, dispatch.crew))
+            computing = self._threads.submit(self._compute, batch, dispatch.crew)
+            # Straight to the loop: a future of the loop's own would be one more turn of it.
+            computing.add_done_callback(
+                lambda done: loop.call_soon_threadsafe(self._deliver, batch, dispatch.crew, done)
+            )
 
     def _compute(self, batch: list[QueueEntry], crew: Crew) -> _Computed:
         """In a lane's thread. Whoever left or came too late since the selection is not computed."""
@@ -232,9 +236,9 @@ class Batcher:
             logger.warning("A batch of %d sequences failed (%s); running each alone", len(entries), error)
             return [result for entry in entries for result in self._encode_all([entry], crew)]
 
-    def _deliver(self, batch: list[QueueEntry], crew: Crew, done: asyncio.Future[_Computed]) -> None:
+    def _deliver(self, batch: list[QueueEntry], crew: Crew, done: Future[_Computed]) -> None:
         self._running.remove(crew)
-        self._wake.set()
+        self._wake()
         if done.cancelled():  # by ``close``, before a thread took it up
             for entry in batch:
                 _resolve(entry, _closing())
