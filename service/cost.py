@@ -1,7 +1,9 @@
 """What an encoder batch costs in seconds: fitted to a few shapes at warm-up, and again to what comes."""
 
+import math
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
@@ -57,8 +59,10 @@ class CostModel:
 
 WINDOW = 64
 """Batches that are remembered: some seconds under load."""
-REFIT_EVERY = 16
-"""Batches between two fits. One takes about half a millisecond."""
+REFIT_AFTER = 16
+"""New batches that a fit needs."""
+REFIT_EVERY_S = 1.0
+"""Least time between two fits: whoever waits for the batch that brings one waits for the fit, too."""
 ANCHORS = ((1, 16), (1, 64), (8, 64))
 """Shapes at which the warm-up's model counts as one measured batch each, at the speed of now: recent batches
 may all be of one shape, which says nothing of others."""
@@ -67,10 +71,12 @@ may all be of one shape, which says nothing of others."""
 class RefittedCost:
     """A cost model that follows the machine: other work on its cores, a lower clock, longer texts."""
 
-    def __init__(self, first: CostModel) -> None:
+    def __init__(self, first: CostModel, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._first = first
+        self._clock = clock
         self._recent: deque[CostSample] = deque(maxlen=WINDOW)
-        self._num_seen = 0
+        self._num_new = 0
+        self._fitted_s = -math.inf
         self._lock = Lock()
         self.model = first
         """Replaced as a whole: the encoder's threads fit, the event loop reads."""
@@ -79,8 +85,10 @@ class RefittedCost:
         """A batch has run."""
         with self._lock:
             self._recent.append(sample)
-            self._num_seen += 1
-            if self._num_seen % REFIT_EVERY == 0:
+            self._num_new += 1
+            now_s = self._clock()
+            if self._num_new >= REFIT_AFTER and now_s - self._fitted_s >= REFIT_EVERY_S:
+                self._num_new, self._fitted_s = 0, now_s
                 self.model = fit_cost([*self._anchors(), *self._recent])
 
     def _anchors(self) -> list[CostSample]:

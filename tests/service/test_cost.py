@@ -1,10 +1,11 @@
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cost import REFIT_EVERY, WINDOW, CostModel, CostSample, RefittedCost, fit_cost
+from service.cost import REFIT_AFTER, REFIT_EVERY_S, WINDOW, CostModel, CostSample, RefittedCost, fit_cost
 
 SHAPES = [(1, 16), (1, 64), (1, 128), (4, 128), (16, 128)]
 TERMS = st.floats(1e-6, 1e-2)
@@ -41,6 +42,11 @@ def test_no_measurement_is_an_error() -> None:
 FIRST = CostModel(fixed_s=0.001, per_token_s=0.0001, per_attention_s=1e-7)
 
 
+def refitted() -> RefittedCost:
+    """On a clock by which batches are a fit's time apart, so that their number alone tells."""
+    return RefittedCost(FIRST, clock=count(step=REFIT_EVERY_S).__next__)
+
+
 def saw(cost: RefittedCost, model: CostModel, batches: int) -> None:
     for number in range(batches):
         rows, row_len = SHAPES[number % len(SHAPES)]
@@ -48,18 +54,32 @@ def saw(cost: RefittedCost, model: CostModel, batches: int) -> None:
 
 
 def test_the_model_follows_a_machine_that_got_slower() -> None:
-    cost = RefittedCost(FIRST)
+    cost = refitted()
     slower = CostModel(fixed_s=0.003, per_token_s=0.0003, per_attention_s=3e-7)
-    saw(cost, slower, REFIT_EVERY - 1)
+    saw(cost, slower, REFIT_AFTER - 1)
     assert cost.model is FIRST, "not before there are some batches to believe"
     saw(cost, slower, WINDOW)
     for rows, row_len in SHAPES:
         assert cost.model.batch_s(rows, row_len) == pytest.approx(slower.batch_s(rows, row_len), rel=0.01)
 
 
+def test_a_burst_of_batches_is_fitted_once_a_second() -> None:
+    now_s = 0.0
+    cost = RefittedCost(FIRST, clock=lambda: now_s)
+    slower = CostModel(fixed_s=0.003, per_token_s=0.0003, per_attention_s=3e-7)
+    saw(cost, slower, REFIT_AFTER)
+    fitted = cost.model
+    assert fitted is not FIRST, "the first fit waits for no time"
+    saw(cost, slower, WINDOW)
+    assert cost.model is fitted
+    now_s = REFIT_EVERY_S
+    saw(cost, slower, 1)
+    assert cost.model is not fitted
+
+
 def test_what_is_long_past_is_forgotten() -> None:
     slow = CostModel(fixed_s=1.0, per_token_s=0.1, per_attention_s=0.0)
-    cost, fresh = RefittedCost(FIRST), RefittedCost(FIRST)
+    cost, fresh = refitted(), refitted()
     saw(cost, slow, WINDOW)
     saw(cost, FIRST, WINDOW)
     saw(fresh, FIRST, WINDOW)
@@ -68,16 +88,16 @@ def test_what_is_long_past_is_forgotten() -> None:
 
 
 def test_lanes_may_report_at_the_same_time() -> None:
-    cost = RefittedCost(FIRST)
+    cost = refitted()
     with ThreadPoolExecutor(4) as lanes:
         for done in [lanes.submit(saw, cost, FIRST, 20 * WINDOW) for _ in range(4)]:
             done.result()
     assert cost.model.batch_s(1, 64) == pytest.approx(FIRST.batch_s(1, 64), rel=0.01)
 
 
-@given(st.lists(st.floats(1e-9, 10.0), min_size=REFIT_EVERY, max_size=2 * WINDOW))
+@given(st.lists(st.floats(1e-9, 10.0), min_size=REFIT_AFTER, max_size=2 * WINDOW))
 def test_no_term_gets_negative_whatever_the_batches_took(seconds: list[float]) -> None:
-    cost = RefittedCost(FIRST)
+    cost = refitted()
     for number, each in enumerate(seconds):
         rows, row_len = SHAPES[number % 2]
         cost.saw(CostSample(rows=rows, row_len=row_len, seconds=each))
