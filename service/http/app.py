@@ -1,6 +1,8 @@
 """The FastAPI applications. They own every route, every error, and each its OpenAPI document."""
 
-from fastapi import FastAPI, Request, Response
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
 
@@ -31,8 +33,7 @@ def create_app(lifecycle: Lifecycle, *, with_admin: bool = False) -> FastAPI:
         lifecycle: Of this process.
         with_admin: Whether the admin API is on this application's port, not on one of its own.
     """
-    app = _bare_app("EncodeOnce", "Encode once, answer every task.")
-    for router in (
+    builders = (
         predict_router,
         tasks_router,
         model_list_router,
@@ -41,9 +42,9 @@ def create_app(lifecycle: Lifecycle, *, with_admin: bool = False) -> FastAPI:
         tei_router,
         operations_router,
         *((admin_router,) if with_admin else ()),
-    ):
-        app.include_router(router(lifecycle))
-    app.include_router(pages_router())
+    )
+    routers = [*(build(lifecycle) for build in builders), pages_router()]
+    app = _bare_app("EncodeOnce", "Encode once, answer every task.", routers)
     app.add_middleware(AccessLayer, lifecycle=lifecycle)
     app.add_middleware(CorsLayer, lifecycle=lifecycle)
     app.add_middleware(ContextLayer, lifecycle=lifecycle)
@@ -65,18 +66,19 @@ def create_app(lifecycle: Lifecycle, *, with_admin: bool = False) -> FastAPI:
 
 def create_admin_app(lifecycle: Lifecycle) -> FastAPI:
     """Build the admin API's application, for a port of its own. Neither API keys nor CORS reach it."""
-    app = _bare_app("EncodeOnce admin", "Change what is served.")
-    app.include_router(admin_router(lifecycle))
+    app = _bare_app("EncodeOnce admin", "Change what is served.", [admin_router(lifecycle)])
     app.add_middleware(ContextLayer, lifecycle=lifecycle)
     install_openapi(app, bodies=ADMIN_BODIES)
     return app
 
 
-def _bare_app(title: str, description: str) -> FastAPI:
+def _bare_app(title: str, description: str, routers: Sequence[APIRouter]) -> FastAPI:
     app = FastAPI(
         title=title,
         version="1",
         description=description,
+        # An included router would be asked twice, whether it has the route and which.
+        routes=[route for router in routers for route in router.routes],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -11,9 +11,7 @@ def application() -> FastAPI:
     async def ask(request: Request, task: str) -> Response:
         return Response(f"{task}: {(await request.body()).decode()}", status_code=201)
 
-    app = FastAPI()
-    app.include_router(router)
-    return app
+    return FastAPI(routes=router.routes)
 
 
 async def test_the_endpoint_gets_the_path_and_answers_alone() -> None:
