@@ -6,9 +6,9 @@ request.
 """
 
 import logging
+import random
 import re
 import time
-import uuid
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -141,4 +141,13 @@ def server_timing(times: StageTimes, total_s: float) -> str:
 
 def _request_id(headers: Headers) -> str:
     given = headers.get(REQUEST_ID, "")
-    return given if SENSIBLE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if SENSIBLE_REQUEST_ID.fullmatch(given) else new_request_id()
+
+
+def new_request_id() -> str:
+    """One that no other request has: 32 hexadecimal digits.
+
+    It need not be hard to guess. A system's random bytes would be: they give up the interpreter to whatever
+    other thread wants it.
+    """
+    return f"{random.getrandbits(128):032x}"

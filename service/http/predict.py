@@ -1,7 +1,6 @@
 """``POST /v1/predict`` and ``POST /v1/tasks/{task}/predict``."""
 
 import json
-import uuid
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,6 +9,7 @@ from service.assembly import Runtime
 from service.engine import Prediction
 from service.http.answering import predict
 from service.http.answers import json_response
+from service.http.context import new_request_id
 from service.http.direct import DirectRoute
 from service.http.models import Leased, leased
 from service.http.ndjson.route import (
@@ -117,7 +117,7 @@ async def predict_native(runtime: Runtime, body: dict[str, Any]) -> dict[str, An
     max_inputs = runtime.settings.max_inputs
     request = parse_body(json.dumps(body).encode(), PredictRequest, max_inputs=max_inputs)
     check_inputs(request.inputs, runtime.settings)
-    with runtime.models.lease(Asked(request_id=uuid.uuid4().hex)) as model:
+    with runtime.models.lease(Asked(request_id=new_request_id())) as model:
         prediction = await model.engine.predict(
             request.inputs,
             tasks=request.tasks,
