@@ -165,12 +165,19 @@ class FastTokenizer:
         """Tokenise in the given order; long work goes to a thread, where the library releases the GIL."""
         sizes = list(map(num_chars, sequences))
         if sum(sizes) <= INLINE_CHARS:
+            if len(sequences) == 1 and not with_offsets and not isinstance(sequences[0], ContextWindows):
+                return [self._encode_alone(sequences[0])]
             return self._encode(sequences, with_offsets, self._max_window_tokens)
         return await self._encode_in_parts(sequences, with_offsets, split_by_size(sizes, most=PART_CHARS))
 
     def close(self) -> None:
         """Let the thread go."""
         self._threads.shutdown(wait=False)
+
+    def _encode_alone(self, sequence: str | TextPair) -> Windows:
+        """Without giving up the interpreter, which batches do: it would come back later than this takes."""
+        texts = (sequence,) if isinstance(sequence, str) else sequence
+        return _tokenized(sequence, self._tokenizer.encode(*texts))
 
     async def _encode_in_parts(
         self, sequences: Sequence[TextSequence], with_offsets: Collection[int], parts: Sequence[slice]
