@@ -50,6 +50,8 @@ class Launch:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path = ROOT
     """In which it starts."""
+    may_stand_still: bool = True
+    """Whether its processes take being stopped for what it is. Some watch each other, and end for good."""
 
 
 class Peer(Asking, Protocol):

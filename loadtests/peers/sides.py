@@ -139,7 +139,8 @@ def our_side(
 def peer_side(
     peer: Peer, *, folder: Path, model: Path, bundle: Path, task: str, threads: int
 ) -> Iterator[Side]:
-    """A peer for the time of the block; ready once it has answered a text, and frozen while it is not asked.
+    """A peer for the time of the block; ready once it has answered a text. Frozen while it is not asked, if
+    it takes that.
 
     Raises:
         LoadTestError: If it does not start. Carries the end of its log.
@@ -163,9 +164,11 @@ def peer_side(
         limit_s=PEER_START_LIMIT_S,
         poll_s=PEER_POLL_S,
     ) as server:
-        freeze(server)
+        side = Side(title=peer.title, asking=peer, server=server, is_frozen=launch.may_stand_still)
+        if side.is_frozen:
+            freeze(server)
         try:
-            yield Side(title=peer.title, asking=peer, server=server, is_frozen=True)
+            yield side
         finally:
             thaw(server)  # else it could not end in order
 
