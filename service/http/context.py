@@ -10,6 +10,7 @@ import random
 import re
 import time
 from dataclasses import dataclass, field
+from http import HTTPMethod
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -31,6 +32,8 @@ SENSIBLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 SCOPE_KEY = "encodeonce"
 UNMATCHED = "unmatched"
 """Route label of unknown paths: the paths themselves would be unbounded."""
+OTHER_METHOD = "_OTHER"
+"""What OpenTelemetry calls any method that HTTP does not define: a client may make some up."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,7 +126,7 @@ def _get_for_head(scope: Scope) -> Scope:
 def _finished(scope: Scope, context: RequestContext, method: str, seconds: float) -> FinishedRequest:
     return FinishedRequest(
         request_id=context.request_id,
-        method=method,
+        method=method if method in HTTPMethod.__members__ else OTHER_METHOD,
         route=getattr(scope.get("route"), "path", UNMATCHED),
         status=context.status or ServiceError.status,
         seconds=seconds,

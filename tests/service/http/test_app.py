@@ -486,10 +486,12 @@ async def test_metrics_count_requests_stages_batches_and_lookups(client: httpx.A
         await client.post("/v1/predict", json={"inputs": ["a b"], "tasks": ["intent"]})
     await client.post("/v1/embeddings", json={"input": "a b"})
     await client.get("/nope/with/an/unbounded/path")
+    await client.request("MADE-UP", "/v1/predict")
     text = (await client.get("/metrics")).text
     for line in (
         'encodeonce_requests_total{method="POST",route="/v1/predict",status="200"} 2.0',
         'encodeonce_requests_total{method="GET",route="unmatched",status="404"} 1.0',
+        'encodeonce_requests_total{method="_OTHER",route="/v1/predict",status="405"} 1.0',
         'encodeonce_task_requests_total{status="200",task="intent"} 2.0',
         'encodeonce_task_requests_total{status="200",task="_embeddings"} 1.0',
         'encodeonce_model_requests_total{name="fake",status="200",version="1.2.3"} 3.0',
