@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,6 @@ class ByHand:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PyTriton(ByHand):
     """Triton with its Python backend, by PyTriton, asked in Triton's own protocol."""
-
-    def launch(self, place: Place) -> Launch:
-        """The script; its processes end when one of them does not answer the others."""
-        return replace(ByHand.launch(self, place), may_stand_still=False)
 
     def body(self, text: str) -> dict[str, Any]:
         """A tensor of one string."""

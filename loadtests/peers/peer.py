@@ -50,8 +50,9 @@ class Launch:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path = ROOT
     """In which it starts."""
-    may_stand_still: bool = True
-    """Whether its processes take being stopped for what it is. Some watch each other, and end for good."""
+    is_never_idle: bool = False
+    """Whether it keeps a core busy while nobody asks it, which the other side would lack: it is stopped
+    then."""
 
 
 class Peer(Asking, Protocol):

@@ -35,8 +35,7 @@ class Side:
     counts_hits: bool = False
     """Whether its answers say what was found in a cache."""
     is_frozen: bool = False
-    """Whether its processes stand still but within ``awake``. Some services keep a core busy while nobody
-    asks them, which the other side would lack."""
+    """Whether its processes stand still but within ``awake``."""
 
     @contextlib.contextmanager
     def awake(self) -> Iterator[None]:
@@ -139,8 +138,10 @@ def our_side(
 def peer_side(
     peer: Peer, *, folder: Path, model: Path, bundle: Path, task: str, threads: int
 ) -> Iterator[Side]:
-    """A peer for the time of the block; ready once it has answered a text. Frozen while it is not asked, if
-    it takes that.
+    """A peer for the time of the block; ready once it has answered a text.
+
+    One that is never idle is frozen while it is not asked. The others are not: PyTriton's processes watch
+    each other, and end for good; BentoML's dispatcher takes that time for its batch's, and refuses everybody.
 
     Raises:
         LoadTestError: If it does not start. Carries the end of its log.
@@ -164,7 +165,7 @@ def peer_side(
         limit_s=PEER_START_LIMIT_S,
         poll_s=PEER_POLL_S,
     ) as server:
-        side = Side(title=peer.title, asking=peer, server=server, is_frozen=launch.may_stand_still)
+        side = Side(title=peer.title, asking=peer, server=server, is_frozen=launch.is_never_idle)
         if side.is_frozen:
             freeze(server)
         try:

@@ -54,11 +54,10 @@ them: `python -m loadtests.peers report`. A figure taken beside other work is ma
 
 PEERS_NOTE = """\
 The columns at 1, 16 and 64 requests under way are *their* rate ÷ ours, next to each other in time: 0.5 is
-half as fast as EncodeOnce. A peer stands still (SIGSTOP) while EncodeOnce is asked, so that what it keeps
-busy all the time is not taken from us; PyTriton, whose processes end for good when they are stopped, runs
-on. The brackets hold the lowest and the highest pair. Memory is the proportional set size (PSS) of all
-processes of a service; EncodeOnce holds six tasks in it, the others one. Idle is what a service keeps busy,
-of a core, while nobody asks."""
+half as fast as EncodeOnce. vLLM, which keeps a core busy while nobody asks it, stands still (SIGSTOP) while
+EncodeOnce is asked. The brackets hold the lowest and the highest pair. Memory is the proportional set size
+(PSS) of all processes of a service; EncodeOnce holds six tasks in it, the others one. Idle is what a
+service keeps busy, of a core, while nobody asks."""
 
 
 def peers_table(surveys: Sequence[Survey], peers: Mapping[str, str]) -> str:

@@ -70,6 +70,7 @@ class Vllm:
                 "--max-model-len", "256", "--enforce-eager", "--disable-uvicorn-access-log",
                 "--host", "127.0.0.1", "--port", str(place.port),
             ),
+            is_never_idle=True,  # its engine waits for work in a loop
             environment={
                 **thread_variables(place.threads),
                 "PATH": f"{place.venv / 'bin'}:/usr/local/bin:/usr/bin:/bin",
