@@ -17,6 +17,9 @@ from service.limits import check_inputs, check_texts
 from service.models.shadowing import Answered
 from service.settings import Settings
 
+TURNED_AWAY = (Overloaded, NotReady)
+"""Nothing was done for whoever gets one of these."""
+
 
 async def predict(
     request: Request,
@@ -136,29 +139,23 @@ def permitted_tasks(
     return tasks if context.key is None else context.key.permitted(tasks, model.engine.kinds)
 
 
-def charge(context: RequestContext, num_inputs: int) -> None:
-    """Count inputs against the rate of the request's API key. Every document and every choice is one.
-
-    Raises:
-        RateLimited: If they are too many.
-    """
-    if context.key is not None:
-        context.key.charge(num_inputs)
-
-
 @contextmanager
 def charged(context: RequestContext, num_inputs: int) -> Iterator[None]:
-    """As ``charge``, around what is paid for: what is turned away for now costs nothing.
+    """Count inputs against the rate of the request's API key. Every document and every choice is one.
+
+    What is turned away for now costs nothing.
 
     Raises:
         RateLimited: If they are too many.
     """
-    charge(context, num_inputs)
+    if context.key is None:
+        yield
+        return
+    context.key.charge(num_inputs)
     try:
         yield
-    except (Overloaded, NotReady):
-        if context.key is not None:
-            context.key.give_back(num_inputs)
+    except TURNED_AWAY:
+        context.key.give_back(num_inputs)
         raise
 
 

@@ -18,11 +18,13 @@ from service.errors import (
     RequestTooLarge,
     ServiceError,
 )
+from service.http.answering import TURNED_AWAY
 from service.http.models import Leased
 from service.http.ndjson.lines import Line
 from service.http.problems import problem
 from service.http.requests import parse_inputs
 from service.inputs import TaskInput, count_sequences
+from service.keys.ring import ApiKey
 from service.kinds.base import AnswerOptions
 from service.limits import check_inputs
 from service.priorities import Priority
@@ -64,8 +66,8 @@ class LineAnswerer:
 
     lease: Callable[[], AbstractContextManager[Leased]]
     """Of the model that answers. For each window anew, so that a stream holds no model for ever."""
-    charge: Callable[[int], None]
-    """Counts inputs against the API key's rate. What it refuses waits, as for the queue."""
+    key: ApiKey | None
+    """Whose rate the inputs count against. What it refuses waits, as for the queue."""
     tenant: str
     """Whose cache to use."""
     settings: Settings
@@ -115,10 +117,19 @@ class LineAnswerer:
             await _patiently(partial(self._admit, inputs), deadline_s)
         except Overloaded as error:
             return [error] * len(inputs)
-        return await self._predict(inputs, deadline_s)
+        outcomes = await self._predict(inputs, deadline_s)
+        self._give_back(
+            [each for each, how in zip(inputs, outcomes, strict=True) if isinstance(how, TURNED_AWAY)]
+        )
+        return outcomes
 
     async def _admit(self, inputs: Sequence[TaskInput]) -> None:
-        self.charge(sum(map(count_sequences, inputs)))
+        if self.key is not None:
+            self.key.charge(sum(map(count_sequences, inputs)))
+
+    def _give_back(self, inputs: Sequence[TaskInput]) -> None:
+        if self.key is not None:
+            self.key.give_back(sum(map(count_sequences, inputs)))
 
     async def _predict(self, inputs: Sequence[TaskInput], deadline_s: float) -> list[Outcome]:
         """One call for all; if it fails on one of them, each alone."""

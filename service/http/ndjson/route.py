@@ -1,14 +1,13 @@
 """A request whose body is NDJSON → the stream that answers it."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import FieldError, InvalidRequest
-from service.http.answering import charge, permitted_tasks, tenant_of
+from service.http.answering import permitted_tasks, tenant_of
 from service.http.context import context_of
 from service.http.models import leased
 from service.http.ndjson.answers import LineAnswerer
@@ -57,7 +56,7 @@ def ndjson_response(request: Request, lifecycle: Lifecycle, *, task: str | None 
         context.tasks = tuple(model.engine.kinds if tasks is None else model.engine.tasks_named(tasks))
     answerer = LineAnswerer(
         lease=lambda: leased(request, lifecycle),
-        charge=partial(charge, context),
+        key=context.key,
         tenant=tenant_of(context, settings),
         settings=settings,
         tasks=None if tasks is None else tuple(tasks),

@@ -191,6 +191,10 @@ async def test_what_is_refused_costs_a_key_nothing(keys_file: Path) -> None:
             for _ in range(3):
                 problem = assert_problem(await client.post(path, json=body, headers=headers), status)
                 assert problem.type != "urn:encodeonce:error:rate-limited"
+        headers = {"content-type": "application/x-ndjson", "x-request-timeout-ms": "500"}
+        stream = await client.post("/v1/predict", content=json.dumps(wide), headers=headers)
+        line, _summary = stream.text.splitlines()
+        assert json.loads(line)["problem"]["type"] == "urn:encodeonce:error:overloaded"
         encoder.gate.set()
         assert [each.status_code for each in await asyncio.gather(*held)] == [200, 200]
         assert (await client.post("/v1/predict", json={"inputs": ["a", "b", "c"]})).status_code == 200
