@@ -150,7 +150,7 @@ def _request_id(headers: Headers) -> str:
 def new_request_id() -> str:
     """One that no other request has: 32 hexadecimal digits.
 
-    It need not be hard to guess. A system's random bytes would be: they give up the interpreter to whatever
-    other thread wants it.
+    It need not be hard to guess, so it is not made of the system's random bytes: to ask for them gives up the
+    interpreter to whatever other thread wants it.
     """
     return f"{random.getrandbits(128):032x}"
